@@ -1,0 +1,49 @@
+# Every target does its own set-up in .venv; nothing is installed outside this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON_OK := import sys; v = sys.version_info[:2]; sys.exit(f"gpubox needs Python 3.11 or newer (this is {v[0]}.{v[1]}); run: make PYTHON=python3.12 ..." if v < (3, 11) else 0)
+
+.PHONY: help demo test lint format e2e bench schema golden clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.base: pyproject.toml scripts/gpubox/__init__.py
+	@$(PYTHON) -c '$(PYTHON_OK)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "gpubox: installing into $(VENV) (once; takes about half a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[demo]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	@echo "gpubox: installing the development tools into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[demo,postgresql]" --group dev
+	@touch $@
+
+demo: $(VENV)/.base ## the main job on this machine: two profiles served, measured, compared (no GPU, no root)
+	@$(BIN)/gpubox demo
+
+test: $(VENV)/.dev ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## ruff, mypy, yamllint, and ansible-lint where there is a playbook
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/yamllint --strict .
+	@if ls playbooks/*.yml >/dev/null 2>&1; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline; fi
+
+format: $(VENV)/.dev ## let ruff format the Python code
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+e2e: $(VENV)/.dev ## tests that need root and distribution packages
+	@$(BIN)/python -m pytest -m e2e
+
+bench: $(VENV)/.dev ## the benchmarks of tests/benchmarks, as ratios
+	@for f in tests/benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
+
+clean: ## remove the virtual environment and the caches
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible
