@@ -13,13 +13,13 @@ $(VENV)/.base: pyproject.toml scripts/gpubox/__init__.py
 	@$(PYTHON) -c '$(PYTHON_OK)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "gpubox: installing into $(VENV) (once; takes about half a minute)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[demo]"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable ".[demo]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "gpubox: installing the development tools into $(VENV) (once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[demo,postgresql]" --group dev
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable ".[demo,postgresql]" --group dev
 	@touch $@
 
 demo: $(VENV)/.base ## the main job on this machine: two profiles served, measured, compared (no GPU, no root)
