@@ -133,6 +133,7 @@ class _Builder:
             return self._mapping(node, field, above)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, f"{field}[{index}]", above) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, field)
 
     def _mapping(self, node: yaml.MappingNode, field: str, above: tuple[int, ...]) -> dict[str, object]:

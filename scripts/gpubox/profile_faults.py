@@ -117,14 +117,19 @@ class SoundPart:
     """
 
     def __init__(self, document: dict[str, Any], faulty: Sequence[Place]) -> None:
-        self._faulty = {place if self._exists(document, place) else place[:-1] for place in faulty} - {()}
+        self._faulty = {self._holder(document, place) for place in faulty} - {()}
         self._kept: dict[Place, list[int]] = {}
         self.document: dict[str, Any] = self._sound(document, ())
 
     @staticmethod
-    def _exists(document: dict[str, Any], place: Place) -> bool:
-        holder = value_at(document, place[:-1])
-        return not isinstance(holder, dict) or place[-1] in holder
+    def _holder(document: Any, place: Place) -> Place:  # noqa: ANN401  # any YAML value
+        """Return the part of `place` that exists: pydantic adds the branch of a union, and names missing fields."""
+        for depth, key in enumerate(place):
+            try:
+                document = document[key]
+            except (KeyError, IndexError, TypeError):
+                return place[:depth]
+        return place
 
     def _sound(self, value: Any, place: Place) -> Any:  # noqa: ANN401  # any YAML value
         if isinstance(value, dict):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpubox.argv import FLAGS_WITH_A_HOME, layer_numbers
-from gpubox.server_options import Options, Sampling, ServerOptions
+from gpubox.server_options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +152,6 @@ def _extra_args(profile: Profile) -> Iterator[Broken]:
     for group, options in groups:
         for name, _ in options.written():
             typed["--" + name.replace("_", "-")] = f"{group}.{name}"
-    known = {"--" + name.replace("_", "-") for model in (ServerOptions, Sampling) for name in model.model_fields}
     for index, argument in enumerate(profile.extra_args):
         flag = "--" + argument[2:].replace("_", "-") if argument.startswith("--") else argument
         place: Place = ("extra_args", index)
@@ -166,7 +165,3 @@ def _extra_args(profile: Profile) -> Iterator[Broken]:
             yield Broken(place, f"{argument} has its own field", f"use {home}")
         elif flag in typed:
             yield Broken(place, f"{argument} is also set by {typed[flag]}", "keep one of them")
-        elif flag in known and argument.startswith("--"):
-            name = flag[2:].replace("-", "_")
-            group = "server" if name in ServerOptions.model_fields else "sampling"
-            yield Broken(place, f"{argument} has its own field", f"use {group}.{name}")

@@ -99,21 +99,29 @@ class Sample:
         return None
 
     @property
-    def tg_tps(self) -> float | None:
-        """Token generation (TG), tokens per second.
-
-        Both ik_llama.cpp and llama.cpp start the clock of `predicted_ms` *at* the first token and count that token
-        (server-context.cpp at 29a54f4, lines 4625-4629), so n tokens took n - 1 steps; their own `predicted_per_second`
-        is high by n / (n - 1). Tokens that the server counted but never delivered are left out.
-        """
-        delivered = self.delivered_n if self.predicted_n is None else min(self.delivered_n, self.predicted_n)
-        if delivered < 2:
+    def client_tg_tps(self) -> float | None:
+        """TG by the client's clock alone: tokens after the first, over the time from the first piece to the last."""
+        if self.delivered_n < 2 or len(self.arrivals_ms) < 2 or self.arrivals_ms[-1] <= self.arrivals_ms[0]:
             return None
-        if self.predicted_ms:
-            return (delivered - 1) / self.predicted_ms * 1e3
-        if self.predicted_ms is None and len(self.arrivals_ms) > 1 and self.arrivals_ms[-1] > self.arrivals_ms[0]:
-            return (delivered - 1) / (self.arrivals_ms[-1] - self.arrivals_ms[0]) * 1e3
-        return None
+        return (self.delivered_n - 1) / (self.arrivals_ms[-1] - self.arrivals_ms[0]) * 1e3
+
+    @property
+    def tg_tps(self) -> float | None:
+        """Token generation (TG), tokens per second, by the server's clock where it tells it, else by the client's.
+
+        ik_llama.cpp and llama.cpp start the clock of `predicted_ms` at the first token and count that token
+        (server-context.cpp at 29a54f4, lines 4625-4642), so n tokens took n - 1 steps, and their own
+        `predicted_per_second` is high by n / (n - 1). A server that starts its clock at the end of the prompt needs n
+        steps; the client's clock tells the two apart. Tokens counted but never delivered are left out.
+        """
+        steps = self.delivered_n - 1
+        if not self.predicted_ms or steps < 1:
+            return self.client_tg_tps if self.predicted_ms is None else None
+        if by_client := self.client_tg_tps:
+            nearer = abs((steps + 1) / self.predicted_ms * 1e3 - by_client)
+            if nearer < abs(steps / self.predicted_ms * 1e3 - by_client) / 4:
+                steps += 1
+        return steps / self.predicted_ms * 1e3
 
     @property
     def draft_acceptance(self) -> float | None:
