@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Event:
-    """One server-sent event: when its line was complete (ms after the request was sent) and its JSON."""
+    """One server-sent event: when its line was complete (ms after the request's first byte) and its JSON."""
 
     at_ms: float
     data: dict[str, Any]
@@ -73,9 +73,11 @@ class Endpoint:
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._timeout_s = timeout_s
-        tls = {"context": ssl.create_default_context()} if parts.scheme == "https" else {}
-        connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = connection(parts.hostname, port, timeout=CONNECT_TIMEOUT_S, **tls)
+        self._connection = (
+            http.client.HTTPSConnection(parts.hostname, port, context=ssl.create_default_context())
+            if parts.scheme == "https"
+            else http.client.HTTPConnection(parts.hostname, port)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +114,7 @@ class Endpoint:
     def stream(self, path: str, body: object) -> Iterator[Event]:
         """POST `body` and yield the server-sent events of the answer as they arrive.
 
-        The clock starts when the request's last byte has been handed to the kernel. `[DONE]` is not yielded.
+        The clock starts when the request's first byte is handed to the kernel. `[DONE]` is not yielded.
 
         Raises:
             EndpointError: no connection, another status than 200, no event stream, or the connection broke.
@@ -136,7 +138,7 @@ class Endpoint:
                 if payload == b"[DONE]":
                     continue
                 yield Event(at_ms, self._event(payload, path))
-            finished = response.isclosed() or response.chunk_left in {None, 0}
+            finished = response.isclosed()
         except (OSError, http.client.HTTPException) as error:
             self._broken(path, error)
         finally:
@@ -181,8 +183,8 @@ class Endpoint:
                     self._connection.connect()
                 assert self._connection.sock is not None
                 self._connection.sock.settimeout(timeout_s)
-                self._connection.request(method, self._prefix + path, payload, self._headers)
                 sent = time.perf_counter()
+                self._connection.request(method, self._prefix + path, payload, self._headers)
                 return self._connection.getresponse(), sent
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
                 self.close()
@@ -209,7 +211,7 @@ class Endpoint:
         elif isinstance(error, ssl.SSLError):
             fault, remedy = f"TLS failed: {error.reason}", "check http:// or https://, and the certificate"
         else:
-            fault = f"can't be reached: {error.strerror or error}"
+            fault = f"can't be reached: {getattr(error, 'strerror', None) or error}"
         raise EndpointError(self.url + path, fault, remedy) from None
 
 

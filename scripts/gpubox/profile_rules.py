@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpubox.argv import FLAGS_WITH_A_HOME, layer_numbers
-from gpubox.server_options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpubox.profile import Profile
+    from gpubox.server_options import Options
 
 Place = tuple[str | int, ...]
 

@@ -1,0 +1,1 @@
+"""Measure an endpoint: identify it, make exact prompts, take samples until the interval is tight."""

@@ -1,0 +1,96 @@
+"""The `gpubox` command: one module a verb, imported only when it is called.
+
+A verb's module has `HELP` (one line), `EXAMPLE` (command lines), `add_arguments(parser)` and `run(args) -> int`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from types import ModuleType
+
+EXIT_BUG = 3
+EXIT_INTERRUPTED = 130
+
+# In the order of the road: validate, deploy, measure, read.
+VERBS = ("check", "render", "bench", "results", "compare", "report", "export", "demo")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `gpubox` and return its exit status.
+
+    0 done, 1 the user's fault or a failed check, 2 usage, 3 a bug of ours, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words in (["--version"], ["-V"]):
+        from gpubox import __version__
+
+        print(f"gpubox {__version__}")
+        return 0
+    from gpubox.errors import GpuboxError
+
+    try:
+        return _run(words)
+    except GpuboxError as error:
+        sys.stdout.flush()
+        print(f"gpubox: {error}" if "\n" not in str(error) else f"gpubox:\n{error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("gpubox: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # noqa: BLE001  # the last line of defence: say that it is our bug
+        import traceback
+
+        traceback.print_exc()
+        print("gpubox: this is a bug in gpubox; please report it with the lines above", file=sys.stderr)
+        return EXIT_BUG
+
+
+def _run(words: list[str]) -> int:
+    import argparse
+
+    asked = next((word for word in words if not word.startswith("-")), None)
+    parser = argparse.ArgumentParser(
+        prog="gpubox",
+        description="Declare GPU boxes and model profiles as data, and benchmark what is deployed.",
+        epilog="`gpubox VERB --help` shows a verb's options and an example.",
+    )
+    parser.add_argument("-V", "--version", action="store_true", help="print the version")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    modules: dict[str, ModuleType] = {}
+    for verb in VERBS:
+        if asked in VERBS and verb != asked:  # only the verb that is called is imported
+            verbs.add_parser(verb)
+            continue
+        modules[verb] = _module(verb)
+        added = verbs.add_parser(
+            verb,
+            help=modules[verb].HELP,
+            description=modules[verb].__doc__,
+            epilog=f"example:\n{_indented(modules[verb].EXAMPLE)}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        modules[verb].add_arguments(added)
+    args: argparse.Namespace = parser.parse_args(words)
+    status: int = modules[args.verb].run(args)
+    sys.stdout.flush()
+    return status
+
+
+def _module(verb: str) -> ModuleType:
+    from importlib import import_module
+
+    return import_module(f"gpubox.cli.{verb}")
+
+
+def _indented(example: str) -> str:
+    return "\n".join(f"  {line}" for line in example.strip().splitlines())
