@@ -56,6 +56,7 @@ class Sample:
         draft_n, draft_n_accepted: speculative tokens proposed and accepted.
         ttft_ms: request sent to first token received.
         e2e_ms: request sent to end of answer.
+        rtt_ms: the shortest empty round trip to the server, measured before the run.
         arrivals_ms: arrival of each streamed piece, relative to the request; rises monotonically.
         answer_sha256: of the answer's text, UTF-8.
         faults: why the sample is invalid (`cached`, `truncated`, `short`, …); empty when valid.
@@ -78,6 +79,7 @@ class Sample:
     draft_n_accepted: int | None
     ttft_ms: float | None
     e2e_ms: float
+    rtt_ms: float | None = None
     arrivals_ms: tuple[float, ...] = ()
     answer_sha256: str = ""
     faults: tuple[str, ...] = ()
@@ -91,12 +93,12 @@ class Sample:
 
     @property
     def pp_tps(self) -> float | None:
-        """Prompt processing (PP), tokens per second: by the server's clock, else the client's TTFT."""
-        if self.prompt_n and self.prompt_ms:
-            return self.prompt_n / self.prompt_ms * 1e3
-        if self.prompt_ms is None and self.ttft_ms and self.sent_n:
-            return self.sent_n / self.ttft_ms * 1e3
-        return None
+        """Prompt processing (PP), tokens per second: by the server's clock, else TTFT less one empty round trip."""
+        if self.prompt_ms is not None:
+            return self.prompt_n / self.prompt_ms * 1e3 if self.prompt_n and self.prompt_ms else None
+        if self.ttft_ms is None or self.sent_n == 0:
+            return None
+        return self.sent_n / max(self.ttft_ms - (self.rtt_ms or 0.0), 1e-3) * 1e3
 
     @property
     def client_tg_tps(self) -> float | None:

@@ -60,6 +60,7 @@ class Request:
         n_gen: tokens to generate.
         index: position in the run.
         kind: whether it counts.
+        rtt_ms: the shortest empty round trip.
     """
 
     route: Route
@@ -68,6 +69,7 @@ class Request:
     n_gen: int
     index: int
     kind: SampleKind
+    rtt_ms: float | None = None
 
     @property
     def path(self) -> str:
@@ -119,6 +121,7 @@ def measure(endpoint: Endpoint, request: Request) -> Sample:
         draft_n_accepted=_count(timings.get("draft_n_accepted")),
         ttft_ms=answer.arrivals_ms[0] if answer.arrivals_ms else None,
         e2e_ms=round(last_ms, 3),
+        rtt_ms=request.rtt_ms,
         arrivals_ms=tuple(answer.arrivals_ms),
         answer_sha256=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
         extra={"route": request.route},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from typing import TYPE_CHECKING
 
 from gpubox.bench.measure import Request, measure
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 WARMUP_TOKENS = 16
 MAX_INVALID_IN_A_ROW = 3
 _DRAFT_PROBE_TOKENS = 8
+_ROUND_TRIPS = 5
 
 # Student's t, two-sided 95 %, by degrees of freedom 1 to 30 (NIST/SEMATECH e-Handbook, table 1.3.6.7.2).
 _T_95 = (
@@ -69,11 +71,12 @@ def run_workload(endpoint: Endpoint, workload: Workload, route: Route) -> Iterat
         EndpointError: a request failed, or samples stay invalid.
     """
     prompts = PromptMaker(endpoint, route)
+    rtt_ms = round_trip_ms(endpoint)
     index = 0
     for attempt in range(2):
         prompt = prompts.make(workload.n_prompt, f"{workload.seed}/warmup/{attempt}")
         n_gen = min(WARMUP_TOKENS, workload.n_gen)
-        sample = measure(endpoint, Request(route, prompt, workload.n_prompt, n_gen, index, "warmup"))
+        sample = measure(endpoint, Request(route, prompt, workload.n_prompt, n_gen, index, "warmup", rtt_ms))
         yield sample
         index += 1
         if sample.faults != ("prompt-count",) or sample.prompt_n is None:
@@ -83,7 +86,7 @@ def run_workload(endpoint: Endpoint, workload: Workload, route: Route) -> Iterat
     invalid_in_a_row = 0
     while len(samples) < workload.max_reps and not tight(samples, workload):
         prompt = prompts.make(workload.n_prompt, f"{workload.seed}/{len(samples)}/{invalid_in_a_row}")
-        sample = measure(endpoint, Request(route, prompt, workload.n_prompt, workload.n_gen, index, "measured"))
+        sample = measure(endpoint, Request(route, prompt, workload.n_prompt, workload.n_gen, index, "measured", rtt_ms))
         yield sample
         index += 1
         if sample.valid:
@@ -93,6 +96,16 @@ def run_workload(endpoint: Endpoint, workload: Workload, route: Route) -> Iterat
         invalid_in_a_row += 1
         if invalid_in_a_row == MAX_INVALID_IN_A_ROW:
             raise EndpointError(endpoint.url, *_why_invalid(sample))
+
+
+def round_trip_ms(endpoint: Endpoint) -> float:
+    """Return the shortest of a few empty round trips over the kept connection, in milliseconds."""
+    durations = []
+    for _ in range(_ROUND_TRIPS):
+        start = time.perf_counter()
+        endpoint.get("/health")
+        durations.append((time.perf_counter() - start) * 1e3)
+    return round(min(durations), 3)
 
 
 def tight(samples: Sequence[Sample], workload: Workload) -> bool:

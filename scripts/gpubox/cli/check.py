@@ -42,5 +42,7 @@ def run(args: argparse.Namespace) -> int:
     for message in dict.fromkeys(message for one in checked for message in (*one.errors, *one.warnings)):
         print(message, file=sys.stderr)
     good = len(checked) - len(failed)
-    print(f"{good} of {len(checked)} profiles are valid" if len(checked) != 1 or failed else f"{checked[0].name}: valid")
+    print(
+        f"{good} of {len(checked)} profiles are valid" if len(checked) != 1 or failed else f"{checked[0].name}: valid"
+    )
     return 1 if failed else 0

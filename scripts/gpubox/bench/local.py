@@ -1,0 +1,118 @@
+"""Serve a profile on this machine with a llama-server command, measure it, stop it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpubox.api_key import read_api_key
+from gpubox.argv import server_argv
+from gpubox.bench.session import Subject, bench
+from gpubox.endpoint import Endpoint
+from gpubox.errors import GpuboxError, ModelFileError, ServerError, ServerExitedError
+from gpubox.gguf import check_model_file
+from gpubox.host_facts import host_facts
+from gpubox.model_file import fingerprint
+from gpubox.server_process import ServerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpubox.bench.prompts import Route
+    from gpubox.bench.session import Watcher
+    from gpubox.profile_files import LoadedProfile
+    from gpubox.record import Workload
+    from gpubox.results.store import Store
+
+VERSION_TIMEOUT_S = 30.0
+
+
+def bench_locally(
+    store: Store,
+    loaded: LoadedProfile,
+    workloads: Sequence[Workload],
+    *,
+    command: Sequence[str],
+    model: Path | None,
+    logs: Path,
+    batch: str,
+    watcher: Watcher,
+    route: Route | None = None,
+) -> list[str]:
+    """Serve `loaded` with `command`, run the workloads, stop the server; return the ids of the recorded runs.
+
+    Args:
+        store: where results go.
+        loaded: the profile.
+        workloads: what to measure.
+        command: a llama-server, program first; the profile's arguments are added.
+        model: a GGUF to serve instead of the profile's path.
+        logs: folder for the server's log, `NAME.log`.
+        batch: id shared by the runs of one invocation.
+        watcher: who is told of progress.
+        route: `completion` or `chat`; chosen by the engine when None.
+
+    Raises:
+        GpuboxError: the model file, the server, the endpoint or the results are at fault.
+    """
+    profile = loaded.profile
+    path = model or _model_path(loaded)
+    check_model_file(path)
+    watcher.say(f"{loaded.name}: hashing {path.name}")
+    known = fingerprint(path)
+    url = f"http://127.0.0.1:{profile.port}"
+    argv = (
+        *command,
+        *server_argv(profile, name=loaded.name, model=str(path), host="127.0.0.1", port=profile.port),
+    )
+    subject = Subject(
+        profile=loaded,
+        argv=argv,
+        engine={"version": server_version(command)},
+        model={"path": str(path), "size": known.size, "sha256": known.sha256},
+        host=host_facts(),
+    )
+    logs.mkdir(parents=True, exist_ok=True)
+    key_file = profile.security.api_key_file
+    api_key = read_api_key(Path(key_file)) if key_file else None
+    watcher.say(f"{loaded.name}: starting on {url}")
+    with ServerProcess(argv, url=url, log=logs / f"{loaded.name}.log", name=loaded.name, api_key=api_key) as server:
+        took = server.wait_ready(profile.health.start_timeout)
+        watcher.say(f"{loaded.name}: ready after {took:.1f} s")
+        try:
+            with Endpoint(url, api_key=api_key) as endpoint:
+                ids = bench(store, endpoint, workloads, subject, batch=batch, watcher=watcher, route=route)
+        except GpuboxError as error:
+            if server.status is None:
+                raise
+            fault = f"the server ended while it was measured ({error.fault})"
+            raise ServerExitedError(loaded.name, fault, f"its log is {server.log}", server.last_lines()) from error
+    watcher.say(f"{loaded.name}: stopped")
+    return ids
+
+
+def server_version(command: Sequence[str]) -> str:
+    """Return what `llama-server --version` prints, on one line.
+
+    Raises:
+        ServerError: the program is missing or can't be run.
+    """
+    try:
+        done = subprocess.run(
+            [*command, "--version"], capture_output=True, text=True, timeout=VERSION_TIMEOUT_S, check=False
+        )
+    except FileNotFoundError:
+        raise ServerError(command[0], "no such program", "give the path of a llama-server with --server") from None
+    except OSError as error:
+        raise ServerError(command[0], f"can't be run: {error.strerror}", "is it a program for this machine?") from None
+    except subprocess.TimeoutExpired:
+        return "no answer to --version"
+    return " | ".join((done.stdout + done.stderr).strip().splitlines()[:3])
+
+
+def _model_path(loaded: LoadedProfile) -> Path:
+    if loaded.profile.model.path is None:
+        remedy = "give the file with --model"
+        raise ModelFileError(loaded.name, f"its model is in the repository {loaded.profile.model.repo}", remedy)
+    return Path(loaded.profile.model.path)

@@ -1,0 +1,127 @@
+"""Measure one endpoint with some workloads and keep every sample as it arrives."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gpubox import __version__
+from gpubox.bench.identity import identify
+from gpubox.bench.runner import check_fits, choose_route, run_workload
+from gpubox.errors import GpuboxError
+from gpubox.record import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpubox.bench.identity import Identity
+    from gpubox.bench.prompts import Route
+    from gpubox.endpoint import Endpoint
+    from gpubox.profile_files import LoadedProfile
+    from gpubox.record import RunStatus, Sample, Workload
+    from gpubox.results.store import Store
+
+
+class Watcher(Protocol):
+    """Who is told of progress."""
+
+    def say(self, text: str) -> None:
+        """Report a step that is done or begins."""
+
+    def sample(self, run: Run, sample: Sample) -> None:
+        """Report a sample that has just been recorded."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured, as far as it is known beside the endpoint itself.
+
+    Attributes:
+        profile: the profile served, or None for a bare endpoint.
+        argv: the server's command line, program first; empty when unknown.
+        engine: what is known of the engine beside its own word (`version`).
+        model: path, size and sha256 of the model file where it can be read.
+        host: facts of the host that serves.
+    """
+
+    profile: LoadedProfile | None = None
+    argv: tuple[str, ...] = ()
+    engine: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    host: dict[str, Any] = field(default_factory=dict)
+
+
+def new_id() -> str:
+    """Return an id that sorts by time and is unique without asking anyone."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def bench(
+    store: Store,
+    endpoint: Endpoint,
+    workloads: Sequence[Workload],
+    subject: Subject,
+    *,
+    batch: str,
+    watcher: Watcher,
+    route: Route | None = None,
+) -> list[str]:
+    """Run the workloads against `endpoint` and return the ids of the recorded runs.
+
+    Each run is recorded before its first sample and each sample as it arrives; whatever ends a run early is recorded
+    as its reason.
+
+    Raises:
+        EndpointError: nothing usable answers, or a request failed.
+        ResultsError: the results can't be kept.
+    """
+    identity = identify(endpoint)
+    for workload in workloads:
+        check_fits(endpoint, identity, workload)
+    speculative = bool(subject.profile.profile.speculative) if subject.profile else None
+    route = route or choose_route(endpoint, identity, speculative=speculative)
+    ids = []
+    for workload in workloads:
+        run = describe(endpoint, identity, workload, subject, batch)
+        store.start_run(run)
+        ids.append(run.id)
+        status: RunStatus = "failed"
+        reason = ""
+        try:
+            for sample in run_workload(endpoint, workload, route):
+                store.add_sample(run.id, sample)
+                watcher.sample(run, sample)
+            status = "done"
+        except KeyboardInterrupt:
+            status, reason = "interrupted", "interrupted by the user"
+            raise
+        except GpuboxError as error:
+            reason = str(error)
+            raise
+        finally:
+            store.finish_run(run.id, status, reason)
+    return ids
+
+
+def describe(endpoint: Endpoint, identity: Identity, workload: Workload, subject: Subject, batch: str) -> Run:
+    """Return the run's record as it stands before its first sample."""
+    loaded = subject.profile
+    engine = {"name": identity.engine, "build": identity.build, "n_ctx": identity.n_ctx, "slots": identity.slots}
+    model = {"name": identity.model_name, "path": identity.model_path, "meta": identity.model_meta}
+    return Run(
+        id=new_id(),
+        batch=batch,
+        started_at=datetime.now(UTC).astimezone().isoformat(timespec="milliseconds"),
+        tool_version=__version__,
+        endpoint=endpoint.url,
+        workload=workload,
+        profile=loaded.name if loaded else None,
+        profile_hash=loaded.hash if loaded else None,
+        profile_document=loaded.profile.document() if loaded else {},
+        argv=subject.argv,
+        engine=engine | subject.engine,
+        model=model | subject.model,
+        host=subject.host,
+    )

@@ -1,0 +1,159 @@
+"""Measure PP, TG, TTFT and draft acceptance through the HTTP endpoint, and record every sample.
+
+Either of a server that already runs (--endpoint), or of profiles that are served on this machine, one after the
+other, by a llama-server of yours (--server). Repeats until the 95 % interval of PP and TG is within --target of the
+mean, or --reps is reached.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gpubox.bench.prompts import Route
+    from gpubox.bench.session import Watcher
+    from gpubox.record import Workload
+    from gpubox.results.store import Store
+
+HELP = "measure a running endpoint, or profiles served on this machine"
+EXAMPLE = """
+gpubox bench --endpoint http://127.0.0.1:8000 --pp 2048 --tg 128
+gpubox bench fast.yml --server ./llama-server --model model.gguf --json
+"""
+
+DEFAULT_PP = 2048
+DEFAULT_TG = 128
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from gpubox.cli.results import DB_HELP
+
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="a name or a file, with --server")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--endpoint", metavar="URL", help="a llama.cpp-family server that already runs")
+    where.add_argument("--server", metavar="COMMAND", help="a llama-server; serves each PROFILE on this machine")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="serve this GGUF instead of the profile's")
+    parser.add_argument("--pp", type=_positive, metavar="N", help=f"prompt tokens ({DEFAULT_PP}, or half the context)")
+    parser.add_argument(
+        "--tg", type=_positive, metavar="N", default=DEFAULT_TG, help=f"tokens to generate ({DEFAULT_TG})"
+    )
+    parser.add_argument("--reps", type=_positive, metavar="N", help="most repetitions (15)")
+    parser.add_argument("--target", type=_percent, metavar="PCT", help="relative half-width to stop at, percent (1)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the prompts (1)")
+    parser.add_argument("--route", choices=["auto", "completion", "chat"], default="auto", help="which API to measure")
+    parser.add_argument("--api-key-file", type=Path, metavar="FILE", help="key for --endpoint, first line of a file")
+    parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="longest silence of the server (600)")
+    parser.add_argument("--db", metavar="URL", help=DB_HELP)
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, record and print."""
+    from gpubox.bench.session import new_id
+    from gpubox.cli.progress import Progress
+    from gpubox.cli.results import print_summaries
+    from gpubox.errors import GpuboxError
+    from gpubox.results.store import Store
+
+    if args.endpoint and args.profiles:
+        raise GpuboxError("--endpoint", "measures what runs there, whatever its profile", "leave the profiles out")
+    if args.server and not args.profiles:
+        raise GpuboxError("--server", "needs a profile to serve", "name one or more profiles")
+    progress = Progress(quiet=args.json)
+    with Store.open(args.db) as store:
+        try:
+            if args.endpoint:
+                ids = _endpoint(args, store, new_id(), progress)
+            else:
+                ids = _profiles(args, store, new_id(), progress)
+        finally:
+            progress.close()
+        print_summaries(store, ids, as_json=args.json)
+    return 0
+
+
+def _endpoint(args: argparse.Namespace, store: Store, batch: str, watcher: Watcher) -> list[str]:
+    from gpubox.bench.identity import identify
+    from gpubox.bench.session import Subject, bench
+    from gpubox.endpoint import Endpoint
+    from gpubox.host_facts import host_facts
+
+    with Endpoint(args.endpoint, api_key=_key(args.api_key_file), timeout_s=args.timeout) as endpoint:
+        identity = identify(endpoint)
+        watcher.say(f"{endpoint.url}: {identity.engine} serving {identity.model_name or 'a model'}")
+        subject = Subject(host={"measured_from": host_facts()})
+        workload = _workload(args, identity.n_ctx)
+        return bench(store, endpoint, [workload], subject, batch=batch, watcher=watcher, route=_route(args))
+
+
+def _profiles(args: argparse.Namespace, store: Store, batch: str, watcher: Watcher) -> list[str]:
+    from gpubox.bench.local import bench_locally
+    from gpubox.profile_files import load_profile
+
+    loaded = [load_profile(name) for name in args.profiles]  # all documents before the first server
+    ids: list[str] = []
+    for one in loaded:
+        ids += bench_locally(
+            store,
+            one,
+            [_workload(args, one.profile.server.ctx_size)],
+            command=shlex.split(args.server),
+            model=args.model,
+            logs=log_folder(),
+            batch=batch,
+            watcher=watcher,
+            route=_route(args),
+        )
+    return ids
+
+
+def log_folder() -> Path:
+    """Return where the logs of servers that gpubox starts are kept."""
+    import os
+
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "gpubox" / "logs"
+
+
+def _workload(args: argparse.Namespace, n_ctx: int | None) -> Workload:
+    from dataclasses import replace
+
+    from gpubox.record import Workload
+
+    n_prompt = args.pp or (min(DEFAULT_PP, max(1, n_ctx // 2)) if n_ctx else DEFAULT_PP)
+    workload = Workload(f"pp{n_prompt}+tg{args.tg}", n_prompt, args.tg, seed=args.seed)
+    if args.target is not None:
+        workload = replace(workload, target=args.target / 100)
+    if args.reps is not None:
+        workload = replace(workload, min_reps=min(workload.min_reps, args.reps), max_reps=args.reps)
+    return workload
+
+
+def _route(args: argparse.Namespace) -> Route | None:
+    return None if args.route == "auto" else args.route
+
+
+def _key(path: Path | None) -> str | None:
+    from gpubox.api_key import read_api_key
+
+    return read_api_key(path) if path else None
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _percent(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 100:
+        raise ValueError(text)
+    return number

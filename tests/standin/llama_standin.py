@@ -1,0 +1,270 @@
+"""A stand-in for llama-server whose speed is known exactly, and which fails on demand.
+
+It speaks enough of the API for a benchmark: /health, /props, /v1/models, /tokenize, /detokenize, /apply-template,
+/completion and /v1/chat/completions, streamed or whole. A token is a word. Waits are slept and then spun, so that
+the given speeds hold to some 50 µs.
+
+    python tests/standin/llama_standin.py --port 8080 --pp 1000 --tg 50
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+SPIN_S = 0.002
+SPECIAL = "<bos>"
+TEMPLATE_WORDS = ["<user>", "<assistant>"]
+FAULTS = (
+    "cached",  # the cache can't be switched off: three quarters of each prompt are taken from it
+    "truncated",  # long prompts are cut and answered with 200
+    "short",  # generation ends at half of what was asked
+    "die",  # the process ends in the middle of the measured answers
+    "lie",  # the server's clock says 10 % faster
+    "no-timings",  # only the client's clock is known
+    "clock-from-prompt",  # predicted_ms starts at the end of the prompt, not at the first token
+    "miscount",  # the template adds two tokens that the tokenizer does not tell
+    "garbage",  # the stream holds a line that is not JSON
+    "error",  # the stream ends with an error event
+)
+
+
+class Words:
+    """A word-level vocabulary that grows as words are seen."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = [SPECIAL]
+        self.ids: dict[str, int] = {SPECIAL: 0}
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text's words."""
+        for word in text.split():
+            if word not in self.ids:
+                self.ids[word] = len(self.words)
+                self.words.append(word)
+        return [self.ids[word] for word in text.split()]
+
+    def decode(self, ids: list[int]) -> str:
+        """Return the text of some ids, with a space before each word, as byte-level tokenizers give it."""
+        return "".join(f" {self.words[one]}" for one in ids)
+
+
+class Server(ThreadingHTTPServer):
+    """The stand-in; `options` are the command line's."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.vocabulary = Words()
+        self.ready_at = time.monotonic() + options.load_s
+        self.answers = 0
+        super().__init__((options.host, options.port), Handler)
+
+    def server_bind(self) -> None:
+        """Bind without looking up the host's name."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_name, self.server_port = str(self.server_address[0]), self.socket.getsockname()[1]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Server
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class names it
+        """Say nothing."""
+
+    def version_string(self) -> str:
+        """Name the engine that is imitated."""
+        return "ik_llama.cpp" if self.server.options.engine == "ik_llama" else "llama.cpp"
+
+    def _send(self, status: int, body: object) -> None:
+        raw = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def _loading(self) -> bool:
+        """Imitate a model load: ik_llama.cpp holds connections without a word, llama.cpp answers 503."""
+        left = self.server.ready_at - time.monotonic()
+        if left <= 0:
+            return False
+        if self.server.options.engine == "ik_llama":
+            time.sleep(left)
+            return False
+        self._send(503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}})
+        return True
+
+    def do_GET(self) -> None:  # noqa: N802  # the base class names it
+        """Answer the read-only part of the API."""
+        if self._loading():
+            return
+        options = self.server.options
+        if self.path == "/health":
+            self._send(200, {"status": "ok"})
+        elif self.path == "/props":
+            props = {"default_generation_settings": {"n_ctx": options.n_ctx}, "total_slots": 1, "model_path": "none"}
+            self._send(200, props | ({"build_info": "b1-standin"} if options.engine == "llama_cpp" else {}))
+        elif self.path in {"/v1/models", "/models"}:
+            self._send(200, {"object": "list", "data": [{"id": "standin", "object": "model", "meta": {"n_params": 1}}]})
+        else:
+            self._send(404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}})
+
+    def do_POST(self) -> None:  # noqa: N802  # the base class names it
+        """Answer the tokenizer and the generator."""
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self._loading():
+            return
+        vocabulary = self.server.vocabulary
+        if self.path == "/tokenize":
+            special = [0] if body.get("add_special") else []
+            self._send(200, {"tokens": special + vocabulary.encode(body["content"])})
+        elif self.path == "/detokenize":
+            self._send(200, {"content": vocabulary.decode(body["tokens"])})
+        elif self.path == "/apply-template":
+            content = " ".join(message["content"] for message in body["messages"])
+            self._send(200, {"prompt": " ".join([TEMPLATE_WORDS[0], content, TEMPLATE_WORDS[1]])})
+        elif self.path in {"/completion", "/v1/chat/completions", "/chat/completions"}:
+            self._generate(body, chat=self.path != "/completion")
+        else:
+            self._send(404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}})
+
+    def _generate(self, body: dict[str, Any], *, chat: bool) -> None:
+        options, fault = self.server.options, self.server.options.fault
+        started = time.perf_counter()
+        text = " ".join(m["content"] for m in body["messages"]) if chat else body["prompt"]
+        n_prompt = len(text.split()) + 1 + (len(TEMPLATE_WORDS) if chat else 0)
+        if chat and fault == "miscount":
+            n_prompt += 2
+        n_gen = body.get("max_tokens" if chat else "n_predict") or 32
+        if fault == "short":
+            n_gen = max(1, n_gen // 2)
+        truncated = fault == "truncated" and n_prompt > 64
+        evaluated = 64 if truncated else n_prompt
+        cached = evaluated * 3 // 4 if fault == "cached" else 0
+        evaluated -= cached
+        pp, tg = options.pp / options.slowdown, options.tg / options.slowdown
+        wait_until(started + evaluated / pp)
+        first = time.perf_counter()
+        self.server.answers += 1
+        if body.get("stream"):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+        clock_start = first
+        if fault == "clock-from-prompt":
+            first += 1 / tg
+        burst = options.accepted + 1
+        for index in range(n_gen):
+            wait_until(first + (index + burst - 1) // burst * burst / tg)
+            if fault == "die" and self.server.answers > 2 and index == n_gen // 2:
+                os._exit(9)
+            if fault == "garbage" and self.server.answers > 1 and index == 1:
+                self._event_raw(b"not json")
+            if fault == "error" and self.server.answers > 1 and index == 1:
+                self._event({"error": {"code": 500, "message": "the backend gave up", "type": "server_error"}})
+                break
+            if body.get("stream"):
+                self._event(piece(index, chat=chat))
+        now = time.perf_counter()
+        truth = 0.9 if fault == "lie" else 1.0
+        timings = {
+            "prompt_n": evaluated,
+            "prompt_ms": evaluated / pp * 1e3 * truth,
+            "predicted_n": n_gen,
+            "predicted_ms": (now - clock_start) * 1e3 * truth,
+        }
+        if options.engine == "llama_cpp":
+            timings["cache_n"] = cached
+        if options.accepted and (chat or options.engine == "llama_cpp"):
+            rounds = (n_gen - 1) // burst
+            timings |= {"draft_n": rounds * options.drafted, "draft_n_accepted": rounds * options.accepted}
+        last = last_event(n_prompt, n_gen, cached, truncated=truncated, chat=chat)
+        if fault != "no-timings":
+            last["timings"] = timings
+        if not body.get("stream"):
+            self._send(200, last)
+            return
+        self._event(last)
+        if chat:
+            self._event_raw(b"[DONE]")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _event(self, data: dict[str, Any]) -> None:
+        self._event_raw(json.dumps(data).encode())
+
+    def _event_raw(self, payload: bytes) -> None:
+        event = b"data: " + payload + b"\n\n"
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+
+
+def piece(index: int, *, chat: bool) -> dict[str, Any]:
+    """Return the event of one token."""
+    word = f" w{index % 997}"
+    if chat:
+        return {"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}
+    return {"content": word, "stop": False}
+
+
+def last_event(n_prompt: int, n_gen: int, cached: int, *, truncated: bool, chat: bool) -> dict[str, Any]:
+    """Return the event that ends an answer, without timings."""
+    if chat:
+        usage = {
+            "prompt_tokens": n_prompt,
+            "completion_tokens": n_gen,
+            "prompt_tokens_details": {"cached_tokens": cached},
+        }
+        choice = {"index": 0, "delta": {}, "message": {"role": "assistant", "content": "w"}, "finish_reason": "stop"}
+        return {"choices": [choice], "usage": usage, "truncated": truncated}
+    return {
+        "content": "",
+        "stop": True,
+        "tokens_evaluated": n_prompt,
+        "tokens_predicted": n_gen,
+        "truncated": truncated,
+    }
+
+
+def wait_until(moment: float) -> None:
+    """Wait until `time.perf_counter()` reaches `moment`: sleep, then spin."""
+    left = moment - time.perf_counter()
+    if left > SPIN_S:
+        time.sleep(left - SPIN_S)
+    while time.perf_counter() < moment:
+        pass
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one; the address is printed")
+    parser.add_argument("--pp", type=float, default=20_000.0, help="prompt tokens per second")
+    parser.add_argument("--tg", type=float, default=2_000.0, help="generated tokens per second")
+    parser.add_argument("--slowdown", type=float, default=1.0, help="divides both speeds: a planted regression")
+    parser.add_argument("--n-ctx", type=int, default=131_072)
+    parser.add_argument("--engine", choices=["ik_llama", "llama_cpp"], default="llama_cpp")
+    parser.add_argument("--load-s", type=float, default=0.0, help="seconds until ready")
+    parser.add_argument("--drafted", type=int, default=4, help="draft tokens per round")
+    parser.add_argument("--accepted", type=int, default=0, help="of which accepted; 0: no drafts")
+    parser.add_argument("--fault", choices=FAULTS)
+    server = Server(parser.parse_args())
+    print(f"http://{server.server_address[0]}:{server.server_port}", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
