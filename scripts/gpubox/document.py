@@ -85,92 +85,154 @@ def parse_mapping(raw: bytes, name: str) -> dict[str, Any]:
         fault = Fault(name, "", f"is not UTF-8 text (line {line})", remedy="save it as UTF-8")
         raise DocumentError([fault]) from None
     loader = _Loader(text)
+    builder = _Builder(name, loader)
     try:
-        root = loader.get_single_node()
+        value = builder.document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = error.problem or error.context or "can't be parsed"
         raise DocumentError([Fault(name, "", f"is not YAML{where}: {problem}")]) from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         problem = getattr(error, "reason", None) or "can't be parsed"
         raise DocumentError([Fault(name, "", f"is not YAML: {problem}")]) from None
     finally:
         loader.dispose()
-    if root is None or (isinstance(root, yaml.ScalarNode) and root.value == ""):
-        raise DocumentError([Fault(name, "", "is empty", remedy="a document is a mapping of fields")])
-    if not isinstance(root, yaml.MappingNode):
-        kind = "a list" if isinstance(root, yaml.SequenceNode) else f"the text {root.value[:40]!r}"
-        raise DocumentError([Fault(name, "", "must be a mapping of fields", got=kind)])
-    builder = _Builder(name)
-    value = builder.build(root, "", ())
     if builder.faults:
         raise DocumentError(builder.faults)
-    assert isinstance(value, dict)
-    return value
+    if isinstance(value, dict):
+        return value
+    if value is None:
+        raise DocumentError([Fault(name, "", "is empty", remedy="a document is a mapping of fields")])
+    kind = "a list" if isinstance(value, list) else f"the text {str(value)[:40]!r}"
+    raise DocumentError([Fault(name, "", "must be a mapping of fields", got=kind)])
+
+
+class _TooLargeError(Exception):
+    """Building stopped: the fault is noted, the rest does not matter."""
 
 
 class _Builder:
-    """Turns YAML nodes into plain values, gathering faults."""
+    """Turns a stream of YAML events into plain values, gathering faults.
 
-    def __init__(self, name: str) -> None:
+    It works on events, not on PyYAML's node tree: that is composed by recursion in C and ends the process on a
+    document of 100,000 brackets.
+    """
+
+    def __init__(self, name: str, loader: Any) -> None:  # noqa: ANN401  # PyYAML's loaders share no typed base
         self.name = name
         self.faults: list[Fault] = []
+        self._loader = loader
         self._nodes = 0
+        self._anchors: dict[str, tuple[object, int] | None] = {}
+
+    def document(self) -> object:
+        """Return the value of the only document in the stream."""
+        self._next()  # stream start
+        if self._loader.check_event(yaml.StreamEndEvent):
+            return None
+        self._next()  # document start
+        try:
+            value = self._value(self._next(), "", 0)
+        except _TooLargeError:
+            return None
+        self._next()  # document end
+        if not self._loader.check_event(yaml.StreamEndEvent):
+            line = self._loader.peek_event().start_mark.line + 1
+            self._fault("", f"line {line} starts a second document", remedy="keep one document in a file")
+        return value
+
+    def _next(self) -> yaml.Event:
+        event: yaml.Event = self._loader.get_event()
+        return event
 
     def _fault(self, field: str, fault: str, got: str | None = None, remedy: str = "") -> None:
         self.faults.append(Fault(self.name, field, fault, got, remedy))
 
-    def build(self, node: yaml.Node, field: str, above: tuple[int, ...]) -> object:
-        self._nodes += 1
-        if id(node) in above or len(above) > MAX_DEPTH or self._nodes > MAX_NODES:
-            what = "contains itself" if id(node) in above else "is nested too deep or too large"
-            if not any(fault.fault == what for fault in self.faults):
-                self._fault(field, what, remedy="write the values out without YAML aliases")
-            return None
-        above = (*above, id(node))
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, field, above)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(item, f"{field}[{index}]", above) for index, item in enumerate(node.value)]
-        assert isinstance(node, yaml.ScalarNode)
-        return self._scalar(node, field)
+    def _count(self, nodes: int, field: str, depth: int) -> None:
+        self._nodes += nodes
+        if self._nodes > MAX_NODES or depth > MAX_DEPTH:
+            self._fault(field[:80], "is nested too deep or too large", remedy="is it a profile?")
+            raise _TooLargeError
 
-    def _mapping(self, node: yaml.MappingNode, field: str, above: tuple[int, ...]) -> dict[str, object]:
+    def _value(self, event: yaml.Event, field: str, depth: int) -> object:
+        self._count(1, field, depth)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, field, depth)
+        before = self._nodes
+        anchor = getattr(event, "anchor", None)
+        if anchor:
+            self._anchors[anchor] = None  # not finished: an alias inside it would contain itself
+        value: object
+        if isinstance(event, yaml.MappingStartEvent):
+            value = self._mapping(field, depth)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self._sequence(field, depth)
+        else:
+            assert isinstance(event, yaml.ScalarEvent)
+            value = self._scalar(event, field)
+        if anchor:
+            self._anchors[anchor] = (value, self._nodes - before)
+        return value
+
+    def _alias(self, event: yaml.AliasEvent, field: str, depth: int) -> object:
+        if event.anchor not in self._anchors:
+            self._fault(field, f"the alias *{event.anchor} stands for nothing")
+            return None
+        known = self._anchors[event.anchor]
+        if known is None:
+            self._fault(field, "contains itself", remedy="write the values out without YAML aliases")
+            return None
+        value, nodes = known
+        self._count(nodes, field, depth)
+        return value
+
+    def _sequence(self, field: str, depth: int) -> list[object]:
+        items: list[object] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            items.append(self._value(event, f"{field}[{len(items)}]", depth + 1))
+        return items
+
+    def _mapping(self, field: str, depth: int) -> dict[str, object]:
         result: dict[str, object] = {}
         lines: dict[str, int] = {}
-        for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            line = event.start_mark.line + 1
+            if not isinstance(event, yaml.ScalarEvent):
                 self._fault(field, f"line {line}: a key must be text")
+                self._value(event, field, depth + 1)
+                self._value(self._next(), field, depth + 1)
                 continue
-            key = key_node.value
-            if key == "<<" and key_node.style is None:
-                self._fault(field, f"line {line}: YAML merge keys are not used here", remedy="use `extends`")
-                continue
+            key = str(event.value)
             child = f"{field}.{key}" if field else key
-            value = self.build(value_node, child, above)
-            if key in lines:
+            value = self._value(self._next(), child, depth + 1)
+            if key == "<<" and not event.style:
+                self._fault(field, f"line {line}: YAML merge keys are not used here", remedy="use `extends`")
+            elif key in lines:
                 where = f"lines {lines[key]} and {line}" if line != lines[key] else f"line {line}"
                 self._fault(child, f"is given twice, on {where}", remedy="keep one")
-                continue
-            lines[key] = line
-            result[key] = value
+            else:
+                lines[key] = line
+                result[key] = value
         return result
 
-    def _scalar(self, node: yaml.ScalarNode, field: str) -> object:
-        tag = node.tag.removeprefix("tag:yaml.org,2002:")
-        if tag == "str":
-            return node.value
-        if tag == "null":
+    def _scalar(self, event: yaml.ScalarEvent, field: str) -> object:
+        text = str(event.value)
+        tag = event.tag
+        if tag is None or tag == "!":
+            tag = self._loader.resolve(yaml.ScalarNode, text, event.implicit)
+        kind = tag.removeprefix("tag:yaml.org,2002:")
+        if kind == "str":
+            return text
+        if kind == "null":
             return None
-        if tag == "bool":
-            return node.value.lower() == "true"
-        if tag in {"int", "float"}:
+        if kind == "bool":
+            return text.lower() == "true"
+        if kind in {"int", "float"}:
             try:
-                return _number(node.value, tag)
-            except ValueError:  # more digits than Python converts
-                self._fault(field, "is not a usable number", got=f"{node.value[:20]}…")
+                return _number(text, kind)
+            except ValueError:  # more digits than Python converts, or a tag on something else
+                self._fault(field, "is not a usable number", got=text if len(text) <= 20 else f"{text[:20]}…")
                 return None
-        self._fault(field, f"has the YAML tag {node.tag}, which is not used here", remedy="write a plain value")
+        self._fault(field, f"has the YAML tag {tag}, which is not used here", remedy="write a plain value")
         return None

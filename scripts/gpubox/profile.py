@@ -165,8 +165,6 @@ class Profile(_Part):
         document = self.model_dump(mode="json", exclude_defaults=True)
         for name in ("extends", "description", "published"):
             document.pop(name, None)
-        if document.get("engine") == {"commit": IK_LLAMA_COMMIT}:  # the default, written out
-            del document["engine"]
         return document
 
     def document(self) -> dict[str, JsonValue]:

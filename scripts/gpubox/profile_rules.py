@@ -66,6 +66,10 @@ def _model(profile: Profile) -> Iterator[Broken]:
             yield Broken(("model", "files"), "is required with a repo", "name the .gguf file, or every part of it")
         if model.sha256 is not None:
             yield Broken(("model", "sha256"), "goes with `path`", "give each file its own sha256")
+        for index, file in enumerate(model.files or ()):
+            if ".." in file.name.split("/"):
+                place: Place = ("model", "files", index, "name")
+                yield Broken(place, "leads out of the repository", "remove `..`", show_value=True)
     else:
         for name in ("revision", "files"):
             if getattr(model, name) is not None:

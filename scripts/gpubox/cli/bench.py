@@ -7,7 +7,6 @@ mean, or --reps is reached.
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
