@@ -173,7 +173,7 @@ def _alignment(place: str, metadata: dict[str, Value]) -> int:
     alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
     plausible = type(alignment) is int and 0 < alignment <= 2**20 and alignment & (alignment - 1) == 0
     if not plausible:
-        raise ModelFileError(place, f"general.alignment is {alignment!r}, not a power of two", _CONVERT)
+        raise ModelFileError(place, f"general.alignment is {alignment!r}, not a power of two up to 1 MiB", _CONVERT)
     assert isinstance(alignment, int)
     return alignment
 

@@ -175,7 +175,7 @@ class HttpSource:
                 raise ModelFileError(self.place, f"redirects (HTTP {answer.status}) to nowhere", "check the URL")
             redirected = urlsplit(urljoin(urlunsplit(self._url), target))
             if redirected.scheme not in {"http", "https"} or not redirected.hostname:
-                raise ModelFileError(self.place, f"redirects to a {redirected.scheme}: URL", "check the URL")
+                raise ModelFileError(self.place, "redirects to something that is no HTTP URL", "check the URL")
             if self._url.scheme == "https" and redirected.scheme == "http":
                 raise ModelFileError(self.place, "redirects from https to http", "check the URL")
             self._url = redirected
@@ -250,5 +250,7 @@ def _unreadable(place: str, error: OSError | ValueError) -> ModelFileError:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+        return f"the answer is not HTTP ({type(error).__name__})"
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return text[:1].lower() + text[1:]

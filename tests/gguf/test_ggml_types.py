@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import glm52
 import pytest
-from gpubox.ggml_types import GgmlType, ggml_types, row_bytes, tensor_bytes, type_named
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gpubox.ggml_types import GgmlType, ggml_types, row_bytes, tensor_bytes, type_named
 
 TYPES = sorted(ggml_types().values(), key=lambda ggml_type: ggml_type.id)
 
 
 def test_ids_and_names_are_unique() -> None:
-    assert len({ggml_type.id for ggml_type in TYPES}) == len({ggml_type.name for ggml_type in TYPES}) == len(TYPES) == 94
+    assert (
+        len({ggml_type.id for ggml_type in TYPES}) == len({ggml_type.name for ggml_type in TYPES}) == len(TYPES) == 94
+    )
 
 
 @pytest.mark.parametrize(
