@@ -78,7 +78,9 @@ def make_tiny_model(path: Path, *, seed: int = 1, shape: TinyShape = TinyShape()
         import gguf  # noqa: PLC0415 - with numpy 0.2 s; only the demo pays for it
     except ImportError as exc:
         raise GpuboxError(
-            "gpubox demo", f"needs the Python package {exc.name}, which is not installed", "run: pip install 'gpubox[demo]'"
+            "gpubox demo",
+            f"needs the Python package {exc.name}, which is not installed",
+            "run: pip install 'gpubox[demo]'",
         ) from exc
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
