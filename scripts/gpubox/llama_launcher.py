@@ -252,7 +252,7 @@ def _serve(options: Sequence[tuple[str, Option, str]]) -> None:
     try:
         server = xllamacpp.Server(params)  # returns when it is ready to serve; holds the GIL until then
     except RuntimeError as exc:
-        raise GpuboxError("error", "llama.cpp did not start", "its last lines above say why") from exc
+        raise GpuboxError("error", "llama.cpp did not start", "its log says why") from exc
 
     # A signal may be delivered to one of llama.cpp's own threads, so waiting in pause() could miss it.
     wake, waker = socket.socketpair()

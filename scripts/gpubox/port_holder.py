@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +78,7 @@ def _read(path: Path) -> str:
 
 
 def _process_ids(proc: Path) -> list[int]:
-    return sorted(int(name) for name in os.listdir(proc) if name.isdigit())
+    return sorted(int(folder.name) for folder in proc.iterdir() if folder.name.isdigit())
 
 
 def _descriptors(folder: Path) -> Iterator[str]:
@@ -90,6 +89,6 @@ def _descriptors(folder: Path) -> Iterator[str]:
         return
     for link in links:
         try:
-            yield os.readlink(link)
+            yield str(link.readlink())
         except OSError:
             continue

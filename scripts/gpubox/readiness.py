@@ -12,13 +12,14 @@ import http.client
 import json
 import select
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from gpubox.errors import EndpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
 State = Literal["starting", "loading", "silent", "first token", "ready"]
 
@@ -42,7 +43,7 @@ def probe_until_ready(url: str, api_key: str | None = None) -> Iterator[State]:
         EndpointError: an answer that a server of llama.cpp's family would not give, or a refused completion.
     """
     while True:
-        status, body = yield from _exchange(url, "GET", "/health", None, {}, "silent")
+        status, body = yield from _exchange(url, "/health", "silent")
         if status == 200:
             _check_health(url, body)
             break
@@ -56,7 +57,7 @@ def probe_until_ready(url: str, api_key: str | None = None) -> Iterator[State]:
         headers["Authorization"] = f"Bearer {api_key}"
     question = json.dumps({"prompt": "Hi", "n_predict": 1, "cache_prompt": False})
     while True:
-        status, body = yield from _exchange(url, "POST", "/completion", question, headers, "first token")
+        status, body = yield from _exchange(url, "/completion", "first token", question, headers)
         if status == 200:
             break
         if status == 401:
@@ -70,13 +71,17 @@ def probe_until_ready(url: str, api_key: str | None = None) -> Iterator[State]:
 
 
 def _exchange(
-    url: str, method: str, path: str, body: str | None, headers: dict[str, str], while_waiting: State
+    url: str,
+    path: str,
+    while_waiting: State,
+    body: str | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Generator[State, None, tuple[int, bytes]]:
     """Make one request, yielding while no answer comes; return (HTTP status, body), (0, b"") without an answer."""
     where = urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname or "127.0.0.1", where.port or 80, timeout=ANSWER_S)
     try:
-        connection.request(method, f"{where.path.rstrip('/')}{path}", body, headers)
+        connection.request("POST" if body else "GET", f"{where.path.rstrip('/')}{path}", body, headers)
         while not select.select([connection.sock], [], [], INTERVAL_S)[0]:
             yield while_waiting
         answer = connection.getresponse()

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -75,7 +76,11 @@ class ServerProcess:
         self._lifeline: socket.socket | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # an interrupt in the middle of the start
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -112,7 +117,12 @@ class ServerProcess:
                 start_new_session=True,  # Ctrl-C in the terminal is for gpubox alone
                 pass_fds=(descriptor,),
             )
-        self.pid = int(self._lifeline.recv(32))
+        answer = self._lifeline.recv(32)
+        if not answer:
+            raise ServerError(
+                self.name, "could not be started", "look at the limits on processes and memory (ulimit -a)"
+            )
+        self.pid = int(answer)
 
     def wait_ready(self, timeout_s: float, on_progress: OnProgress | None = None) -> float:
         """Wait until the server has answered a completion of one token.
@@ -168,11 +178,16 @@ class ServerProcess:
         """Stop the server and all that it started: SIGTERM, and SIGKILL after `timeout_s`. A second call does nothing."""
         if self._lifeline is not None:
             lifeline, self._lifeline = self._lifeline, None
-            with lifeline:
-                if self.status() is None:
-                    lifeline.send(f"{timeout_s}".encode())
+            with lifeline, suppress(OSError):  # the server has ended, and its guard with it
+                lifeline.sendall(f"{timeout_s}".encode())
         if self._guard is not None:
-            self._guard.wait(timeout_s + GUARD_MARGIN_S)
+            try:
+                self._guard.wait(timeout_s + GUARD_MARGIN_S)
+            except subprocess.TimeoutExpired as exc:
+                fault = f"process {self.pid} does not end, not even by SIGKILL"
+                raise ServerError(
+                    self.name, fault, f"see what the kernel does with it: cat /proc/{self.pid}/stack"
+                ) from exc
 
 
 _STATES: dict[State, str] = {

@@ -59,7 +59,7 @@ class TinyShape:
     kv_heads: int = 2
 
 
-def make_tiny_model(path: Path, *, seed: int = 1, shape: TinyShape = TinyShape()) -> Path:  # noqa: B008 - frozen
+def make_tiny_model(path: Path, *, seed: int = 1, shape: TinyShape = TinyShape()) -> Path:
     """Write the model to `path`, all of it or nothing; the same seed and shape give the same bytes.
 
     Args:
