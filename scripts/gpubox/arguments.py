@@ -6,10 +6,11 @@ in every release from 4.4 on (pkg/systemd/parser/split.go).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 from gpubox.errors import ArgumentError
-from gpubox.systemd_quoting import LONG_LINE_MAX, is_noncharacter, quote_exec
+from gpubox.systemd_quoting import LONG_LINE_MAX, NONCHARACTER, quote_exec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,7 @@ Form = Literal["command", "quadlet", "systemd"]
 MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 """Longest argument that Linux executes a program with, 4 KiB pages (MAX_ARG_STRLEN in execve(2), NUL included)."""
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LINE_RESERVE = 4096  # what Podman's generator adds to the command line: its own options, at most some hundred bytes
 _SHOWN = 60
 _OTHER_FORM = "leave it out, or render the systemd or command form"
@@ -66,13 +68,13 @@ def check_line(place: str, args: Iterable[str], form: Form) -> None:
 
 def _refusal(arg: str, form: Form) -> tuple[str, str] | None:
     if "\0" in arg:
-        return "holds a NUL, which ends an argument", "leave the NUL out"
-    if any("\ud800" <= char <= "\udfff" for char in arg):
-        return "holds half of a surrogate pair, which is not a character", "write the character itself"
+        return "a NUL ends an argument", "leave the NUL out"
+    if _SURROGATE.search(arg):
+        return "half of a surrogate pair is no character", "write the character itself"
     size = len(arg.encode())
     if size > MAX_ARGUMENT_BYTES:
         return (
-            f"is {size} bytes long; Linux executes no program with an argument above {MAX_ARGUMENT_BYTES}",
+            f"{size} bytes; Linux executes no program with an argument above {MAX_ARGUMENT_BYTES}",
             "pass it as a file",
         )
     return _generator_refusal(arg) if form == "quadlet" else None
@@ -80,16 +82,13 @@ def _refusal(arg: str, form: Form) -> tuple[str, str] | None:
 
 def _generator_refusal(arg: str) -> tuple[str, str] | None:
     if not arg:
-        return "is empty, and Podman's generator drops an empty argument and all that follow", _OTHER_FORM
+        return "Podman's generator drops an empty argument and all that follow", _OTHER_FORM
     if arg == ";":
-        return (
-            "is a lone ';', which Podman's generator leaves bare and systemd takes for the end of a command",
-            _OTHER_FORM,
-        )
+        return "Podman's generator leaves a lone ';' bare, where systemd ends the command", _OTHER_FORM
     if "\x80" in arg:
-        return "holds U+0080, which Podman's generator turns into a broken byte", _OTHER_FORM
-    if any(map(is_noncharacter, arg)):
-        return "holds a Unicode non-character, for which systemd ignores the generated line", _OTHER_FORM
+        return "Podman's generator turns U+0080 into a broken byte", _OTHER_FORM
+    if NONCHARACTER.search(arg):
+        return "systemd ignores the line that Podman's generator writes with a Unicode non-character", _OTHER_FORM
     return None
 
 

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gpubox.arguments import Form, check_argument, check_line
-from gpubox.deployment import Deployment, check
+from gpubox.deployment_faults import check
 from gpubox.podman_run import grouped, options
 from gpubox.systemd_quoting import quote_exec, split_exec, unit_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from gpubox.deployment import Deployment
 
 _SUFFIX: dict[Form, str] = {"command": ".sh", "quadlet": ".container", "systemd": ".service"}
 _TEMPLATE: dict[Form, str] = {

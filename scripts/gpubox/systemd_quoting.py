@@ -30,9 +30,17 @@ LONG_LINE_MAX = 1024 * 1024
 """Bytes in a logical line of a unit file, continuations joined, above which systemd refuses the whole file."""
 
 _WHITESPACE = " \t\n\r"  # WHITESPACE in src/basic/string-util.h; not Python's idea of it
-_ESCAPED_WHEN_WRITTEN = {"\\": r"\\", '"': r"\"", "%": "%%", "$": "$$", "\n": r"\n", "\t": r"\t", "\r": r"\r"}
+_LITERAL = {"\\": r"\\", '"': r"\"", "%": "%%", "$": "$$", "\n": r"\n", "\t": r"\t", "\r": r"\r"}
 _LETTER_ESCAPES = dict(zip("abfnrtvs\\\"'", "\a\b\f\n\r\t\v \\\"'", strict=True))
 
+_NONCHARACTERS = r"\ud800-\udfff\ufdd0-\ufdef" + "".join(f"\\U{plane:04x}fffe\\U{plane:04x}ffff" for plane in range(17))
+NONCHARACTER = re.compile(f"[{_NONCHARACTERS}]")
+"""What systemd takes for invalid UTF-8, ignoring the line: surrogates and the code points that Unicode sets aside.
+
+Source: unichar_is_valid in systemd's src/basic/utf8.c.
+"""
+
+_SPECIAL = re.compile(rf"""[\\"%$\x01-\x1f\x7f{_NONCHARACTERS}]""")
 _PIECE = re.compile(
     r"""
       "(?P<double> [^"\\]* (?: \\. [^"\\]* )* )"
@@ -56,16 +64,6 @@ _SPECIFIER = re.compile(r"%(?P<letter>[%A-Za-z0-9])")
 _VARIABLE = re.compile(r"\$\$|\$\{(?P<name>[^}:]*)\}|\$\{[^}:]*:?|\$.?", re.DOTALL)
 
 
-def is_noncharacter(char: str) -> bool:
-    """Whether systemd takes the character for invalid UTF-8 and so ignores the line it stands on.
-
-    These are surrogates and the code points that Unicode sets aside (U+FDD0 to U+FDEF, and the last two of each plane).
-    Source: unichar_is_valid in systemd's src/basic/utf8.c.
-    """
-    code = ord(char)
-    return 0xD800 <= code <= 0xDFFF or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
-
-
 def quote_exec(args: Iterable[str]) -> str:
     r"""Quote arguments for `ExecStart=`, Quadlet's `Exec=`, `PodmanArgs=` or `Environment=`.
 
@@ -79,17 +77,12 @@ def quote_exec(args: Iterable[str]) -> str:
     Returns:
         The quoted arguments, one space between them; an empty string where there are none.
     """
-    return " ".join('"' + "".join(map(_written, arg)) + '"' for arg in args)
+    return " ".join(f'"{_SPECIAL.sub(_literal, arg)}"' for arg in args)
 
 
-def _written(char: str) -> str:
-    if char in _ESCAPED_WHEN_WRITTEN:
-        return _ESCAPED_WHEN_WRITTEN[char]
-    if char < " " or char == "\x7f":
-        return f"\\x{ord(char):02x}"
-    if is_noncharacter(char):
-        return "".join(f"\\x{byte:02x}" for byte in char.encode())
-    return char
+def _literal(special: re.Match[str]) -> str:
+    char = special[0]
+    return _LITERAL.get(char) or "".join(f"\\x{byte:02x}" for byte in char.encode())
 
 
 def unit_values(text: str, section: str, key: str) -> list[str]:
@@ -109,7 +102,7 @@ def unit_values(text: str, section: str, key: str) -> list[str]:
     values = []
     current = ""
     for line in _logical_lines(text):
-        if not line or any(map(is_noncharacter, line)):
+        if not line or NONCHARACTER.search(line):
             continue
         if line.startswith("[") and line.endswith("]"):
             current = line[1:-1]
@@ -231,7 +224,7 @@ def _escaped_bytes(match: re.Match[str]) -> bytes:
     if kind == "hex":
         return bytes([int(digits, 16)])
     code = int(digits, 16)
-    if kind == "u8" and (code > 0x10FFFF or is_noncharacter(chr(code))):
+    if kind == "u8" and (code > 0x10FFFF or NONCHARACTER.match(chr(code))):
         return match[0].encode()
     return chr(code).encode(errors="surrogatepass")
 
