@@ -42,6 +42,9 @@ format: $(VENV)/.dev ## let ruff format the Python code
 e2e: $(VENV)/.dev ## tests that need root and distribution packages
 	@$(BIN)/python -m pytest -m e2e
 
+golden: $(VENV)/.dev ## write the golden files anew; git shows what changed
+	@GPUBOX_GOLDEN=write $(BIN)/python -m pytest -k golden
+
 bench: $(VENV)/.dev ## the benchmarks of tests/benchmarks, as ratios
 	@for f in tests/benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
 
