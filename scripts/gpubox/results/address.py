@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from gpubox.errors import ResultsError
 
-SECRET = "***"
+HIDDEN = "***"
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,6 @@ def without_password(url: str) -> str:
     parts = urlsplit(url)
     credentials, at, host = parts.netloc.rpartition("@")
     user, colon, _ = credentials.partition(":")
-    netloc = f"{user}{colon}{SECRET if colon else ''}{at}{host}"
-    query = [(key, SECRET if "password" in key else value) for key, value in parse_qsl(parts.query)]
+    netloc = f"{user}{colon}{HIDDEN if colon else ''}{at}{host}"
+    query = [(key, HIDDEN if "password" in key else value) for key, value in parse_qsl(parts.query)]
     return urlunsplit((parts.scheme, netloc, parts.path, urlencode(query, safe="*/"), parts.fragment))

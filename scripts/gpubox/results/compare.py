@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpubox.results.metrics import METRICS, Metric
@@ -84,6 +85,28 @@ class Pair:
         """How the repetitions were compared, in words."""
         return "paired by repetition, measured in turns" if self.paired else "unpaired, measured one after the other"
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the pair as JSON; percentages are B relative to A."""
+        return {
+            "workload": self.a.workload.name,
+            "run_a": self.a.id,
+            "run_b": self.b.id,
+            "paired": self.paired,
+            "metrics": [
+                {
+                    "metric": row.metric.key,
+                    "a": asdict(row.a) if row.a else None,
+                    "b": asdict(row.b) if row.b else None,
+                    "difference_percent": row.difference.percent if row.difference else None,
+                    "lo": row.difference.lo if row.difference else None,
+                    "hi": row.difference.hi if row.difference else None,
+                    "verdict": row.verdict,
+                }
+                for row in self.rows
+            ],
+            "inputs": [asdict(item) for item in self.inputs],
+        }
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -113,7 +136,7 @@ class Comparison:
         return {
             "a": self.a,
             "b": self.b,
-            "workloads": [_plain(pair) for pair in self.pairs],
+            "workloads": [pair.as_dict() for pair in self.pairs],
             "only_a": list(self.only_a),
             "only_b": list(self.only_b),
         }
@@ -166,12 +189,12 @@ def differing_inputs(a: Run, b: Run) -> list[Input]:
 
 def _row(metric: Metric, samples_a: Sequence[Sample], samples_b: Sequence[Sample], *, paired: bool) -> Row:
     known_a, known_b = metric.known(samples_a), metric.known(samples_b)
-    estimates = [interval(values) if values else None for values in (known_a, known_b)]
+    estimate_a, estimate_b = (interval(values) if values else None for values in (known_a, known_b))
     if paired:
         known_a, known_b = _pairs(metric, samples_a, samples_b)
     # A mean of zero, of a draft acceptance, has no relative difference to anything.
     told = difference(known_a, known_b, paired=paired) if known_a and known_b and sum(known_a) > 0 else None
-    return Row(metric, *estimates, told)
+    return Row(metric, estimate_a, estimate_b, told)
 
 
 def _pairs(metric: Metric, samples_a: Sequence[Sample], samples_b: Sequence[Sample]) -> tuple[list[float], list[float]]:
@@ -182,7 +205,9 @@ def _pairs(metric: Metric, samples_a: Sequence[Sample], samples_b: Sequence[Samp
 
 
 def _in_turns(samples_a: Sequence[Sample], samples_b: Sequence[Sample]) -> bool:
-    starts_a, starts_b = ([s.started_at for s in _measured(samples)] for samples in (samples_a, samples_b))
+    starts_a, starts_b = (
+        [datetime.fromisoformat(s.started_at) for s in _measured(samples)] for samples in (samples_a, samples_b)
+    )
     if not starts_a or not starts_b:
         return False
     return min(starts_a) < max(starts_b) and min(starts_b) < max(starts_a)
@@ -204,7 +229,7 @@ def _inputs(run: Run, other: Run) -> Iterator[tuple[str, Any]]:
     yield "gpubox", run.tool_version
 
 
-def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _flat(path: str, value: object) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key in value:
             yield from _flat(f"{path}.{key}", value[key])
@@ -213,25 +238,3 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _flat(f"{path}[{index}]", item)
     else:
         yield path, value
-
-
-def _plain(pair: Pair) -> dict[str, Any]:
-    return {
-        "workload": pair.a.workload.name,
-        "run_a": pair.a.id,
-        "run_b": pair.b.id,
-        "paired": pair.paired,
-        "metrics": [
-            {
-                "metric": row.metric.key,
-                "a": asdict(row.a) if row.a else None,
-                "b": asdict(row.b) if row.b else None,
-                "difference_percent": row.difference.percent if row.difference else None,
-                "lo": row.difference.lo if row.difference else None,
-                "hi": row.difference.hi if row.difference else None,
-                "verdict": row.verdict,
-            }
-            for row in pair.rows
-        ],
-        "inputs": [asdict(item) for item in pair.inputs],
-    }

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
 KEPT = "all that was recorded before is kept"
 
+# PostgreSQL manual, appendix A.
+SHUTTING_DOWN = ("the server is shutting down", f"start it again; {KEPT}")
+NOT_ALLOWED = ("you may not write there", "grant the right, or give another database with --db")
+SQLSTATES = {
+    "57P01": SHUTTING_DOWN,
+    "57P02": SHUTTING_DOWN,
+    "57P03": SHUTTING_DOWN,
+    "53100": ("the server's disk is full", f"free some space there; {KEPT}"),
+    "42501": NOT_ALLOWED,
+    "25006": NOT_ALLOWED,
+}
+
 
 def not_openable(path: Path, *, must_exist: bool) -> ResultsError | None:
     """Return why a SQLite file can't be opened, as far as a look at the path tells.
@@ -33,10 +45,13 @@ def not_openable(path: Path, *, must_exist: bool) -> ResultsError | None:
     if not path.exists():
         if must_exist:
             return ResultsError(place, "there is no such file", "measure something first, or give another --db")
-        if not os.access(folder, os.W_OK):
-            return ResultsError(place, f"the folder {folder} is read-only", "give a file elsewhere with --db")
-    elif not os.access(path, os.R_OK):
-        return ResultsError(place, "you may not read this file", f"see its owner and mode: ls -l {place}")
+    elif not os.access(path, os.R_OK if must_exist else os.R_OK | os.W_OK):
+        right = "read" if must_exist else "read and write"
+        return ResultsError(place, f"you may not {right} this file", f"see its owner and mode: ls -l {place}")
+    if not must_exist and not os.access(folder, os.W_OK):
+        return ResultsError(
+            place, f"you may not write in {folder}, where its journal goes", "give a file elsewhere with --db"
+        )
     return None
 
 
@@ -51,63 +66,44 @@ def in_words(error: DBAPIError, where: Address, busy_timeout_s: float) -> Result
     if isinstance(error.orig, sqlite3.Error):
         assert where.path is not None
         return _sqlite(error.orig, where.path, busy_timeout_s)
-    return _postgresql(error, where.place)
+    told = _postgresql(error)
+    return ResultsError(where.place, *told) if told else None
 
 
 def _sqlite(error: sqlite3.Error, path: Path, busy_timeout_s: float) -> ResultsError | None:
-    place = str(path)
     code = getattr(error, "sqlite_errorcode", 0)
-    if code == sqlite3.SQLITE_READONLY_DBMOVED:
-        return ResultsError(place, "was moved or deleted while open", f"put it back, or start again; {KEPT} in it")
+    space = f"df -h {path.parent}; {KEPT}"
     match code & 0xFF:  # the low byte is the kind, the rest the detail
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return ResultsError(
-                place,
-                f"another process has held it locked for {busy_timeout_s:g} s",
-                f"wait until it is done, or see who it is: fuser -v {place}",
-            )
+            fault = f"another process has held it locked for {busy_timeout_s:g} s"
+            remedy = f"wait until it is done, or see who it is: fuser -v {path}"
+        case sqlite3.SQLITE_READONLY if code == sqlite3.SQLITE_READONLY_DBMOVED:
+            fault, remedy = "was moved or deleted while open", f"put it back, or start again; {KEPT} in it"
         case sqlite3.SQLITE_READONLY:
-            writable = os.access(path, os.W_OK)
-            what = f"the folder {path.parent} is read-only, and its journal goes there" if writable else "is read-only"
-            return ResultsError(place, what, "make it writable, or give another database with --db")
+            fault, remedy = "is read-only", "make it writable, or give another database with --db"
         case sqlite3.SQLITE_CANTOPEN:
-            refusal = not_openable(path, must_exist=True)
-            return refusal or ResultsError(
-                place, f"a file beside it can't be made in {path.parent}", "make the folder writable"
-            )
+            fault = f"can't be opened, or its journal can't be made in {path.parent}"
+            remedy = "make both readable and writable, or give another database with --db"
         case sqlite3.SQLITE_FULL:
-            return ResultsError(place, "the disk is full", f"free some space: df -h {path.parent}; {KEPT}")
+            fault, remedy = "the disk is full", f"free some space: {space}"
         case sqlite3.SQLITE_IOERR:
-            return ResultsError(
-                place,
-                f"could not be read or written ({error})",
-                f"see whether the disk is full or failing: df -h {path.parent}; {KEPT}",
-            )
+            fault, remedy = f"reading or writing failed ({error})", f"see whether the disk is full or failing: {space}"
         case sqlite3.SQLITE_NOTADB:
-            return ResultsError(place, "is not a SQLite database", "give another file with --db")
+            fault, remedy = "is not a SQLite database", "give another file with --db"
         case sqlite3.SQLITE_CORRUPT:
-            return ResultsError(
-                place, "is damaged", f"save what can be read: sqlite3 {place} .recover | sqlite3 recovered.db"
-            )
-    return None
+            fault, remedy = "is damaged", f"save what can be read: sqlite3 {path} .recover | sqlite3 recovered.db"
+        case _:
+            return None
+    return ResultsError(str(path), fault, remedy)
 
 
-def _postgresql(error: DBAPIError, place: str) -> ResultsError | None:
+def _postgresql(error: DBAPIError) -> tuple[str, str] | None:
     said = str(error.orig).strip().splitlines()[-1].strip().removeprefix("FATAL:").strip()
     state = getattr(error.orig, "sqlstate", None)
-    if state is None and error.connection_invalidated:
-        return ResultsError(place, "the server closed the connection", f"see its log and start it again; {KEPT}")
-    if state is None and "refused" in said:
-        return ResultsError(place, "the server refused the connection", "see that PostgreSQL runs and listens there")
-    if state is None:
-        return ResultsError(place, f"can't connect ({said})", "see host, user, password and database of the URL")
-    match state:
-        case "57P01" | "57P02" | "57P03":
-            return ResultsError(place, "the server is shutting down", f"start it again; {KEPT}")
-        case "53100":
-            return ResultsError(place, "the server's disk is full", f"free some space there; {KEPT}")
-        case "42501" | "25006":
-            return ResultsError(
-                place, f"you may not write there ({said})", "grant the right, or give another database with --db"
-            )
-    return None
+    if state is not None:
+        return SQLSTATES.get(state)
+    if error.connection_invalidated:
+        return "the server closed the connection", f"see its log and start it again; {KEPT}"
+    if "refused" in said:
+        return "the server refused the connection", "see that PostgreSQL runs and listens there"
+    return f"can't connect ({said})", "see host, user, password and database of the URL"

@@ -58,7 +58,9 @@ def _draft_acceptance(samples: Sequence[Sample]) -> Series:
         return [None] * len(samples)
     total = sum(proposed for _, proposed in known)
     ratio, typical = sum(accepted for accepted, _ in known) / total, total / len(known)
-    return [None if count is None else ratio + ((count[0] or 0) - ratio * (count[1] or 0)) / typical for count in counts]
+    return [
+        None if count is None else ratio + ((count[0] or 0) - ratio * (count[1] or 0)) / typical for count in counts
+    ]
 
 
 PP = Metric("pp_tps", "PP", "t/s", lambda samples: [s.pp_tps for s in samples], "faster", "slower", 1, 1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpubox.record import Run, Sample, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from sqlalchemy import RowMapping
 
     from gpubox.results.writer import Writer
 
@@ -30,7 +30,7 @@ def row_of_run(run: Run, writer: Writer) -> dict[str, Any]:
     }
 
 
-def run_of_row(row: Mapping[str, Any], *, lives: bool) -> Run:
+def run_of_row(row: RowMapping, *, lives: bool) -> Run:
     """Return the run of a row of `runs` joined with `endings`.
 
     Args:
@@ -71,10 +71,10 @@ def row_of_sample(run_id: str, sample: Sample) -> dict[str, Any]:
     return {"run_id": run_id} | _without_empty(row)
 
 
-def sample_of_row(row: Mapping[str, Any]) -> Sample:
+def sample_of_row(row: RowMapping) -> Sample:
     """Return the sample of a row of `samples`."""
-    plain = {name: row[name] for name in PLAIN}
-    lists = {name: tuple(row[name] or ()) for name in LISTS}
+    plain: dict[str, Any] = {name: row[name] for name in PLAIN}
+    lists: dict[str, Any] = {name: tuple(row[name] or ()) for name in LISTS}
     return Sample(index=row["position"], extra=row["extra"] or {}, **plain, **lists)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpubox.errors import UnknownRunError, nearest
+from gpubox.errors import UnknownRunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +55,7 @@ def select(store: Store, name: str) -> Selection:
     profiles = store.profiles()
     if name in profiles:
         raise UnknownRunError(name, "this profile has no finished run", f"name a run: gpubox results --profile {name}")
-    remedy = nearest(name, [*profiles, *ids, *store.batches()]) or "list what there is: gpubox results"
+    remedy = store.remedy_for(name, [*profiles, *ids, *store.batches()])
     raise UnknownRunError(name, f"no such run, profile or batch in {store.place}", remedy)
 
 

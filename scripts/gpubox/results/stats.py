@@ -118,9 +118,7 @@ def interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Esti
     return Estimate(mean, mean - half, mean + half, n)
 
 
-def difference(
-    a: Sequence[float], b: Sequence[float], *, paired: bool, confidence: float = CONFIDENCE
-) -> Difference:
+def difference(a: Sequence[float], b: Sequence[float], *, paired: bool, confidence: float = CONFIDENCE) -> Difference:
     """Return the relative difference of the means of two series of positive values.
 
     The interval is Fieller's for a ratio of means (Fieller 1954, J. R. Stat. Soc. B 16:175): zero lies outside exactly
@@ -140,9 +138,10 @@ def difference(
         raise ValueError(f"paired series differ in length: {len(a)} and {len(b)}")
     if not a or not b:
         raise ValueError("a difference needs at least one value on each side")
-    mean_a, ratio = fmean(a), fmean(b) / fmean(a)
+    mean_a = fmean(a)
     if mean_a <= 0:
         raise ValueError(f"a relative difference needs a positive mean to start from, not {mean_a}")
+    ratio = fmean(b) / mean_a
     lo, hi = _fieller(a, b, mean_a, ratio, paired=paired, confidence=confidence)
     return Difference((ratio - 1) * 100, lo, hi, len(a), len(b), paired, confidence)
 

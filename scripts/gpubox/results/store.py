@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, Self
 
-from sqlalchemy import Select, case, literal, null, select
+from sqlalchemy import Column, Select, case, literal, null, select
 
 from gpubox.errors import ResultsError, UnknownRunError, nearest
 from gpubox.results import migrations
@@ -21,10 +21,12 @@ from gpubox.results.tables import endings, runs, samples
 from gpubox.results.writer import Writer, this_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Any
+
+    from sqlalchemy import RowMapping
 
     from gpubox.record import Run, RunStatus, Sample
 
@@ -48,9 +50,7 @@ class Store:
         self._here = this_process()
 
     @classmethod
-    def open(
-        cls, url: str | None = None, *, read_only: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S
-    ) -> Self:
+    def open(cls, url: str | None = None, *, read_only: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
         """Open a database, make it where it does not exist, and bring an older one to the newest schema.
 
         Args:
@@ -176,9 +176,14 @@ class Store:
         if len(found) > 1:
             raise UnknownRunError(reference, f"several runs in {self.place} begin so", "write more of the id")
         if not found:
-            remedy = nearest(reference, self.run_ids()) or "list them: gpubox results"
-            raise UnknownRunError(reference, f"no such run in {self.place}", remedy)
+            raise UnknownRunError(reference, f"no such run in {self.place}", self.remedy_for(reference, self.run_ids()))
         return found[0]
+
+    def remedy_for(self, name: str, known: Sequence[str]) -> str:
+        """Return what to do about a name that is none of the known ones."""
+        if not known:
+            return "measure something first: gpubox bench PROFILE --host BOX"
+        return nearest(name, known) or "list what there is: gpubox results"
 
     def run_ids(self) -> list[str]:
         """Return the ids of all runs, newest first."""
@@ -223,7 +228,7 @@ class Store:
                     found[row["run_id"]].append(sample_of_row(row))
         return found
 
-    def _distinct(self, column: Any) -> list[str]:
+    def _distinct(self, column: Column[Any]) -> list[str]:
         with self._database.reading() as connection:
             return list(connection.scalars(select(column).where(column.is_not(None)).distinct().order_by(column)))
 
@@ -231,10 +236,10 @@ class Store:
         with self._database.reading() as connection:
             return [self._run(row) for row in connection.execute(query).mappings()]
 
-    def _run(self, row: Mapping[str, Any]) -> Run:
+    def _run(self, row: RowMapping) -> Run:
         return run_of_row(row, lives=row["end_status"] is None and self._lives(row))
 
-    def _lives(self, row: Mapping[str, Any]) -> bool:
+    def _lives(self, row: RowMapping) -> bool:
         lives = Writer(**row["writer"]).lives(self._here) if row["writer"] else None
         if lives is None:
             return datetime.now(UTC) - datetime.fromisoformat(row["started_at"]) < STALE

@@ -6,7 +6,7 @@ asked for by value is a column, the rest is JSON; empty JSON is stored as NULL.
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import DOUBLE_PRECISION, JSON, BigInteger, Column, ForeignKey, Index, Integer, MetaData, Table, Text
 
 metadata = MetaData()
 
@@ -67,14 +67,14 @@ samples = Table(
     Column("requested_n", BigInteger, nullable=False),
     Column("delivered_n", BigInteger, nullable=False),
     Column("prompt_n", BigInteger),
-    Column("prompt_ms", Double),
+    Column("prompt_ms", DOUBLE_PRECISION),
     Column("predicted_n", BigInteger),
-    Column("predicted_ms", Double),
+    Column("predicted_ms", DOUBLE_PRECISION),
     Column("cached_n", BigInteger),
     Column("draft_n", BigInteger),
     Column("draft_n_accepted", BigInteger),
-    Column("ttft_ms", Double),
-    Column("e2e_ms", Double, nullable=False),
+    Column("ttft_ms", DOUBLE_PRECISION),
+    Column("e2e_ms", DOUBLE_PRECISION, nullable=False),
     _json("arrivals_ms"),
     Column("answer_sha256", Text, nullable=False),
     _json("faults"),

@@ -52,7 +52,9 @@ def version_of(connection: Connection, place: str) -> int:
     if not tables:
         return 0
     if schema.name not in tables:
-        raise ResultsError(place, f"holds tables of something else ({tables[0]}, …)", "give results a database of their own")
+        raise ResultsError(
+            place, f"holds tables of something else ({tables[0]}, …)", "give results a database of their own"
+        )
     newest = connection.execute(schema.select().order_by(schema.c.version.desc()).limit(1)).one_or_none()
     if newest is None:
         raise ResultsError(place, "its schema version is missing", "restore it from a copy")
