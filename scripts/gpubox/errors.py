@@ -9,7 +9,8 @@
     │   ├── ServerExitedError     it ended; carries its last lines
     │   └── ServerNotReadyError   it did not answer within its time limit
     ├── EndpointError             an HTTP endpoint that is not answering as llama.cpp's family does
-    └── ResultsError              the results database: locked, read-only, full, newer
+    ├── ResultsError              the results database: locked, read-only, full, newer
+    └── UnknownRunError           a run, profile or batch that the results do not hold
 
 A user's mistake is always one of these and never shows a traceback; anything else is a bug of ours (exit status 3).
 """
@@ -130,6 +131,10 @@ class EndpointError(GpuboxError):
 
 class ResultsError(GpuboxError):
     """The results database can't be used: locked, read-only, full, damaged or from a newer gpubox."""
+
+
+class UnknownRunError(GpuboxError):
+    """A name that stands for no run of the results, or for several where one is needed."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

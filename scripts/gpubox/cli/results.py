@@ -1,0 +1,137 @@
+"""`gpubox results`: the history, or one run with its samples."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpubox.record import Sample
+    from gpubox.results.summary import Summary
+
+HELP = "list what was measured, or show one run with all its samples"
+EXAMPLE = """gpubox results --profile glm-5.2-1.630bpw-mtp --limit 10
+gpubox results latest"""
+
+DB_HELP = "the results: a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE (default: $XDG_STATE_HOME/gpubox/results.db)"
+EMPTY = "No results yet. Measure something first: gpubox bench PROFILE --host BOX"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's id, the beginning of one, latest or latest~1")
+    parser.add_argument("--profile", help="only runs of this profile")
+    parser.add_argument("--batch", help="only runs of this invocation of bench")
+    parser.add_argument("--workload", help="only runs of this workload")
+    parser.add_argument(
+        "--status", choices=("running", "done", "interrupted", "failed"), help="only runs of this status"
+    )
+    parser.add_argument("--limit", type=_count, default=20, metavar="N", help="the newest N runs (default: 20; 0: all)")
+    parser.add_argument("--db", metavar="URL", help=DB_HELP)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """List the newest runs, newest last, or show one."""
+    from gpubox.results.store import Store
+    from gpubox.results.summary import document, summarise
+
+    with Store.open(args.db, read_only=True) as store:
+        if args.run is not None:
+            chosen = store.run(args.run)
+            samples = store.samples(chosen.id)
+            summary = summarise(chosen, samples)
+            if args.json:
+                print(json.dumps(document([summary]) | {"samples": [asdict(s) for s in samples]}, indent=2))
+            else:
+                _show(summary, samples)
+            return 0
+        filters = {"profile": args.profile, "batch": args.batch, "workload": args.workload, "status": args.status}
+        runs = store.runs(**filters, limit=args.limit or None)
+        measured = store.samples_of([run.id for run in runs])
+        known = bool(runs) or bool(store.run_ids())
+    summaries = [summarise(run, measured[run.id]) for run in reversed(runs)]
+    if args.json:
+        print(json.dumps(document(summaries), indent=2))
+    elif summaries:
+        _list(summaries)
+    else:
+        print("No run is like that; see them all: gpubox results" if known else EMPTY)
+    return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _list(summaries: Sequence[Summary]) -> None:
+    from gpubox.cli.tables import print_table
+    from gpubox.results.metrics import PP, TG, TTFT
+    from gpubox.results.report import subject
+    from gpubox.results.wording import estimate, ratio
+
+    rows = [
+        (
+            s.run.id,
+            subject(s.run),
+            s.run.workload.name,
+            estimate(s.pp_tps, PP),
+            estimate(s.tg_tps, TG),
+            estimate(s.ttft_ms, TTFT),
+            ratio(s.draft_acceptance),
+            "; ".join([*([] if s.run.status in {"done", "interrupted"} else [s.run.status]), *s.flags]),
+        )
+        for s in summaries
+    ]
+    heads = ("RUN", "PROFILE", "WORKLOAD", PP.heading, TG.heading, TTFT.heading, "DRAFTS", "NOTES")
+    print_table(heads, rows, numbers=(3, 4, 5, 6))
+
+
+def _show(summary: Summary, samples: Sequence[Sample]) -> None:
+    from gpubox.cli.tables import print_fields, print_table
+    from gpubox.results.metrics import PP, TG, TTFT
+    from gpubox.results.wording import compact, estimate, ratio
+
+    run = summary.run
+    status = f"{run.status} ({run.reason})" if run.reason else run.status
+    known = {
+        "run": run.id,
+        "batch": run.batch,
+        "status": status,
+        "started": run.started_at,
+        "finished": run.finished_at,
+        "profile": run.profile,
+        "endpoint": run.endpoint,
+        "workload": run.workload.name,
+        "PP t/s": estimate(summary.pp_tps, PP),
+        "TG t/s": estimate(summary.tg_tps, TG),
+        "TTFT ms": estimate(summary.ttft_ms, TTFT),
+        "draft acceptance": ratio(summary.draft_acceptance),
+        "flags": "; ".join(summary.flags),
+        "engine": run.engine and compact(run.engine),
+        "model": run.model and compact(run.model),
+        "host": run.host and compact(run.host),
+        "argv": " ".join(run.argv),
+        "gpubox": run.tool_version,
+    }
+    print_fields({name: value for name, value in known.items() if value})
+    print()
+    rows = [
+        (
+            str(s.index),
+            "warm-up" if s.kind == "warmup" else "measured",
+            *(ratio(value) for value in (s.pp_tps, s.tg_tps, s.ttft_ms)),
+            ratio(s.draft_acceptance),
+            str(s.delivered_n),
+            "; ".join([*(f"invalid: {fault}" for fault in s.faults), *s.flags]),
+        )
+        for s in samples
+    ]
+    heads = ("#", "KIND", PP.heading, TG.heading, TTFT.heading, "DRAFTS", "TOKENS", "NOTES")
+    print_table(heads, rows, numbers=(0, 2, 3, 4, 5, 6))

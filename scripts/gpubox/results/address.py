@@ -1,0 +1,70 @@
+"""Where the results live: from what the user wrote to what a driver needs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from gpubox.errors import ResultsError
+
+HIDDEN = "***"
+
+
+@dataclass(frozen=True)
+class Address:
+    """One database.
+
+    Attributes:
+        place: how errors name it: the file's path, or the URL without its password.
+        path: the SQLite file, or None for a server.
+        url: the server's URL, password included, or an empty string for a file.
+        default: whether nobody chose it.
+    """
+
+    place: str
+    path: Path | None
+    url: str = ""
+    default: bool = False
+
+
+def address(url: str | None) -> Address:
+    """Read a path, `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/DATABASE`; None is the default file.
+
+    Raises:
+        ResultsError: for any other scheme, or a `sqlite:` URL without a file.
+    """
+    if url is None:
+        path = default_path()
+        return Address(str(path), path, default=True)
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return Address(url, Path(url))
+    if scheme == "sqlite":
+        if not rest.startswith("/") or rest == "/":
+            raise ResultsError(url, "names no file", "write sqlite:///PATH, four slashes for an absolute path")
+        return Address(rest[1:], Path(rest[1:]))
+    if scheme in {"postgresql", "postgres", "postgresql+psycopg"}:
+        return Address(without_password(url), None, f"postgresql+psycopg://{rest}")
+    raise ResultsError(
+        without_password(url),
+        f"results can't be kept in {scheme}",
+        "give a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE",
+    )
+
+
+def default_path() -> Path:
+    """Return `$XDG_STATE_HOME/gpubox/results.db`; a relative XDG_STATE_HOME is ignored, as its standard demands."""
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (state if state.is_absolute() else Path.home() / ".local" / "state") / "gpubox" / "results.db"
+
+
+def without_password(url: str) -> str:
+    """Return the URL with every password in it, before the host or in the query, as `***`."""
+    parts = urlsplit(url)
+    credentials, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    netloc = f"{user}{colon}{HIDDEN if colon else ''}{at}{host}"
+    query = [(key, HIDDEN if "password" in key else value) for key, value in parse_qsl(parts.query)]
+    return urlunsplit((parts.scheme, netloc, parts.path, urlencode(query, safe="*/"), parts.fragment))

@@ -1,0 +1,240 @@
+"""Two selections of runs side by side: what differs in speed, and what differs in the inputs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gpubox.results.metrics import METRICS, Metric
+from gpubox.results.stats import Difference, Estimate, Verdict, difference, interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gpubox.record import Run, Sample
+    from gpubox.results.selection import Selection
+
+ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one workload.
+
+    Attributes:
+        metric: which.
+        a, b: the estimates of both sides, over all their valid samples; None without a value.
+        difference: of B to A; None where a side has no value.
+    """
+
+    metric: Metric
+    a: Estimate | None
+    b: Estimate | None
+    difference: Difference | None
+
+    @property
+    def verdict(self) -> str:
+        """What can be said, in words."""
+        if self.difference is None:
+            side = "A" if self.a is None else "B"
+            return f"no difference can be claimed ({side} has no value)"
+        return self.difference.sentence(self.metric.higher, self.metric.lower)
+
+    @property
+    def loss_percent(self) -> float:
+        """By how much B is worse than A for certain enough to be called so, percent; 0 where it is not."""
+        if self.difference is None or self.difference.verdict is Verdict.UNDECIDED:
+            return 0.0
+        return max(0.0, -self.difference.percent * self.metric.better)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input that differs.
+
+    Attributes:
+        path: dotted, with the place first: `profile.server.ctx_size`, `engine.build`, `host.driver`.
+        a, b: both values as they were recorded; the text `absent` where a side has none.
+    """
+
+    path: str
+    a: Any
+    b: Any
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs of one workload.
+
+    Attributes:
+        a, b: the runs.
+        paired: whether repetition i of both was compared with each other, because they ran in turns.
+        rows: one per metric that either side has.
+        inputs: what differs between them beside the metrics.
+    """
+
+    a: Run
+    b: Run
+    paired: bool
+    rows: tuple[Row, ...]
+    inputs: tuple[Input, ...]
+
+    @property
+    def how(self) -> str:
+        """How the repetitions were compared, in words."""
+        return "paired by repetition, measured in turns" if self.paired else "unpaired, measured one after the other"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the pair as JSON; percentages are B relative to A."""
+        return {
+            "workload": self.a.workload.name,
+            "run_a": self.a.id,
+            "run_b": self.b.id,
+            "paired": self.paired,
+            "metrics": [
+                {
+                    "metric": row.metric.key,
+                    "a": asdict(row.a) if row.a else None,
+                    "b": asdict(row.b) if row.b else None,
+                    "difference_percent": row.difference.percent if row.difference else None,
+                    "lo": row.difference.lo if row.difference else None,
+                    "hi": row.difference.hi if row.difference else None,
+                    "verdict": row.verdict,
+                }
+                for row in self.rows
+            ],
+            "inputs": [asdict(item) for item in self.inputs],
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two selections side by side.
+
+    Attributes:
+        a, b: what the user named.
+        pairs: one per workload that both have.
+        only_a, only_b: names of the workloads that one side lacks.
+    """
+
+    a: str
+    b: str
+    pairs: tuple[Pair, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+
+    def regressions(self, percent: float) -> list[tuple[Pair, Row]]:
+        """Return where B is worse than A: the interval excludes zero and the mean loss exceeds `percent`.
+
+        PP, TG and TTFT count; draft acceptance is no gain in itself, what it buys shows in TG.
+        """
+        return [(pair, row) for pair in self.pairs for row in pair.rows if row.loss_percent > percent]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the comparison as JSON; percentages are B relative to A."""
+        return {
+            "a": self.a,
+            "b": self.b,
+            "workloads": [pair.as_dict() for pair in self.pairs],
+            "only_a": list(self.only_a),
+            "only_b": list(self.only_b),
+        }
+
+
+def compare(a: Selection, b: Selection, samples: Mapping[str, Sequence[Sample]]) -> Comparison:
+    """Compare two selections workload by workload.
+
+    Args:
+        a: the one to start from.
+        b: the other.
+        samples: of every run of both, by run id.
+    """
+    runs_a = {run.workload.name: run for run in a.runs}
+    runs_b = {run.workload.name: run for run in b.runs}
+    return Comparison(
+        a=a.name,
+        b=b.name,
+        pairs=tuple(
+            compare_runs(run, runs_b[name], samples[run.id], samples[runs_b[name].id])
+            for name, run in runs_a.items()
+            if name in runs_b
+        ),
+        only_a=tuple(name for name in runs_a if name not in runs_b),
+        only_b=tuple(name for name in runs_b if name not in runs_a),
+    )
+
+
+def compare_runs(a: Run, b: Run, samples_a: Sequence[Sample], samples_b: Sequence[Sample]) -> Pair:
+    """Compare two runs of one workload.
+
+    Repetitions are paired when both runs are of one batch and their measured samples alternate in time, so that what
+    disturbs one disturbs the other.
+    """
+    paired = a.batch == b.batch and a.id != b.id and _in_turns(samples_a, samples_b)
+    rows = tuple(_row(metric, samples_a, samples_b, paired=paired) for metric in METRICS)
+    return Pair(a, b, paired, tuple(row for row in rows if row.a or row.b), tuple(differing_inputs(a, b)))
+
+
+def differing_inputs(a: Run, b: Run) -> list[Input]:
+    """Return every input of two runs that differs, in the order: profile or argv, engine, model, host, workload, tool."""
+    left, right = dict(_inputs(a, b)), dict(_inputs(b, a))
+    paths = dict.fromkeys([*left, *right])
+    return [
+        Input(path, left.get(path, ABSENT), right.get(path, ABSENT))
+        for path in paths
+        if left.get(path, ABSENT) != right.get(path, ABSENT)
+    ]
+
+
+def _row(metric: Metric, samples_a: Sequence[Sample], samples_b: Sequence[Sample], *, paired: bool) -> Row:
+    known_a, known_b = metric.known(samples_a), metric.known(samples_b)
+    estimate_a, estimate_b = (interval(values) if values else None for values in (known_a, known_b))
+    if paired:
+        known_a, known_b = _pairs(metric, samples_a, samples_b)
+    # A mean of zero, of a draft acceptance, has no relative difference to anything.
+    told = difference(known_a, known_b, paired=paired) if known_a and known_b and sum(known_a) > 0 else None
+    return Row(metric, estimate_a, estimate_b, told)
+
+
+def _pairs(metric: Metric, samples_a: Sequence[Sample], samples_b: Sequence[Sample]) -> tuple[list[float], list[float]]:
+    both = [(x, y) for x, y in zip(_measured(samples_a), _measured(samples_b), strict=False) if x.valid and y.valid]
+    values_a, values_b = metric.values([x for x, _ in both]), metric.values([y for _, y in both])
+    known = [(x, y) for x, y in zip(values_a, values_b, strict=True) if x is not None and y is not None]
+    return [x for x, _ in known], [y for _, y in known]
+
+
+def _in_turns(samples_a: Sequence[Sample], samples_b: Sequence[Sample]) -> bool:
+    starts_a, starts_b = (
+        [datetime.fromisoformat(s.started_at) for s in _measured(samples)] for samples in (samples_a, samples_b)
+    )
+    if not starts_a or not starts_b:
+        return False
+    return min(starts_a) < max(starts_b) and min(starts_b) < max(starts_a)
+
+
+def _measured(samples: Sequence[Sample]) -> list[Sample]:
+    return [s for s in samples if s.kind == "measured"]
+
+
+def _inputs(run: Run, other: Run) -> Iterator[tuple[str, Any]]:
+    if run.profile_document and other.profile_document:
+        yield from _flat("profile", run.profile_document)
+    else:
+        yield "argv", list(run.argv)
+    yield from _flat("engine", run.engine)
+    yield from _flat("model", run.model)
+    yield from _flat("host", run.host)
+    yield from _flat("workload", asdict(run.workload))
+    yield "gpubox", run.tool_version
+
+
+def _flat(path: str, value: object) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key in value:
+            yield from _flat(f"{path}.{key}", value[key])
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for index, item in enumerate(value):
+            yield from _flat(f"{path}[{index}]", item)
+    else:
+        yield path, value

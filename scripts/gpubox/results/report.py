@@ -1,0 +1,138 @@
+"""A report in Markdown: what ran, how fast, how it compares, and where the numbers come from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpubox.results.compare import compare_runs
+from gpubox.results.metrics import PP, TG, TTFT
+from gpubox.results.summary import Summary, summarise
+from gpubox.results.wording import NOTHING, compact, estimate, moment, ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from gpubox.record import Run, Sample
+    from gpubox.results.compare import Pair
+
+PROVENANCE: dict[str, Callable[[Run], object]] = {
+    "profile hash": lambda run: run.profile_hash,
+    "engine": lambda run: " ".join(str(run.engine[key]) for key in ("name", "build", "version") if run.engine.get(key)),
+    "model": lambda run: run.model.get("path"),
+    "model SHA-256": lambda run: run.model.get("sha256"),
+    "host": lambda run: run.host.get("hostname"),
+    "GPUs": lambda run: run.host.get("gpus"),
+    "driver": lambda run: run.host.get("driver"),
+    "kernel": lambda run: run.host.get("kernel"),
+    "endpoint": lambda run: run.endpoint,
+    "gpubox": lambda run: run.tool_version,
+}
+
+
+def report(runs: Sequence[Run], samples: Mapping[str, Sequence[Sample]], *, baseline: str | None = None) -> str:
+    """Return the report.
+
+    Args:
+        runs: newest first.
+        samples: of every run, by run id.
+        baseline: the profile that the others are compared to; None is the one that was measured first.
+    """
+    summaries = [summarise(run, samples[run.id]) for run in reversed(runs)]
+    parts = ["# Benchmark results\n", _runs(summaries)]
+    pairs = list(against_baseline(runs, samples, baseline))
+    parts += [_comparison(pair) for pair in pairs]
+    parts += [_doubts(summaries), _provenance(runs)]
+    return "\n".join(part for part in parts if part)
+
+
+def against_baseline(
+    runs: Sequence[Run], samples: Mapping[str, Sequence[Sample]], baseline: str | None = None
+) -> Iterator[Pair]:
+    """Compare, workload by workload, each profile's latest finished run to that of the baseline.
+
+    Args:
+        runs: newest first.
+        samples: of every run, by run id.
+        baseline: a profile; None is the one that was measured first.
+    """
+    latest: dict[tuple[str, str], Run] = {}
+    for run in runs:
+        if run.status == "done":
+            latest.setdefault((run.workload.name, subject(run)), run)
+    first = baseline if baseline is not None else next((subject(run) for run in reversed(runs)), "")
+    for (workload, name), run in sorted(latest.items()):
+        base = latest.get((workload, first))
+        if base is not None and name != first:
+            yield compare_runs(base, run, samples[base.id], samples[run.id])
+
+
+def subject(run: Run) -> str:
+    """Return what was measured: the profile, or the endpoint where there is none."""
+    return run.profile or run.endpoint
+
+
+def _runs(summaries: Iterable[Summary]) -> str:
+    head = (
+        "Run",
+        "Started (UTC)",
+        "Profile",
+        "Workload",
+        *(m.heading for m in (PP, TG, TTFT)),
+        "Draft acceptance",
+        "n",
+    )
+    rows = [
+        (
+            f"`{s.run.id}`",
+            moment(s.run.started_at),
+            subject(s.run),
+            s.run.workload.name,
+            estimate(s.pp_tps, PP),
+            estimate(s.tg_tps, TG),
+            estimate(s.ttft_ms, TTFT),
+            ratio(s.draft_acceptance),
+            str(max((e.n for e in (s.pp_tps, s.tg_tps) if e), default=0)),
+        )
+        for s in summaries
+    ]
+    return "## Runs\n\nMeans with half of their 95 % intervals; n valid samples.\n\n" + _table(
+        head, rows, numbers_from=4
+    )
+
+
+def _comparison(pair: Pair) -> str:
+    a, b = subject(pair.a), subject(pair.b)
+    title = f"## {pair.a.workload.name}: {b} compared to {a}\n"
+    text = f"\nA is {a} (`{pair.a.id}`), B is {b} (`{pair.b.id}`); {pair.how}.\n\n"
+    rows = [(r.metric.heading, estimate(r.a, r.metric), estimate(r.b, r.metric), r.verdict) for r in pair.rows]
+    inputs = [(f"`{item.path}`", compact(item.a), compact(item.b)) for item in pair.inputs]
+    differ = "\nInputs that differ:\n\n" + _table(("Input", "A", "B"), inputs) if inputs else "\nNo input differs.\n"
+    return title + text + _table(("Metric", "A", "B", "Verdict"), rows) + differ
+
+
+def _doubts(summaries: Iterable[Summary]) -> str:
+    lines = [f"- `{s.run.id}`: {', '.join(s.flags)}\n" for s in summaries if s.flags]
+    return "## Flags\n\n" + "".join(lines) if lines else ""
+
+
+def _provenance(runs: Iterable[Run]) -> str:
+    """One block for each set of inputs, so that a thousand runs of one box don't repeat it a thousand times."""
+    origins: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for run in reversed(list(runs)):
+        known = {"profile": run.profile or NOTHING} | {name: read(run) for name, read in PROVENANCE.items()}
+        origin = tuple((name, compact(value)) for name, value in known.items() if value)
+        origins.setdefault(origin, []).append(run.id)
+    blocks = [
+        f"### {ids[0]}"
+        + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
+        + "\n\n"
+        + "".join(f"- {name}: {value}\n" for name, value in origin)
+        for origin, ids in origins.items()
+    ]
+    return "## Provenance\n\n" + "\n".join(blocks) if blocks else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int | None = None) -> str:
+    rule = ["---:" if numbers_from is not None and index >= numbers_from else "---" for index in range(len(head))]
+    escaped = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *escaped))

@@ -1,0 +1,82 @@
+"""Runs and samples as rows of the tables, and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from gpubox.record import Run, Sample, Workload
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+
+    from gpubox.results.writer import Writer
+
+LISTS = ("arrivals_ms", "faults", "flags")
+PLAIN = tuple(field.name for field in fields(Sample) if field.name not in {"index", "extra", *LISTS})
+
+
+def row_of_run(run: Run, writer: Writer) -> dict[str, Any]:
+    """Return the row that is written when a run starts; how it ends is another table's business."""
+    row = {
+        field.name: getattr(run, field.name)
+        for field in fields(run)
+        if field.name not in {"workload", "status", "finished_at", "reason"}
+    }
+    return _without_empty(row) | {
+        "workload": run.workload.name,
+        "workload_fields": asdict(run.workload),
+        "writer": asdict(writer),
+    }
+
+
+def run_of_row(row: RowMapping, *, lives: bool) -> Run:
+    """Return the run of a row of `runs` joined with `endings`.
+
+    Args:
+        row: the columns; those of `endings` are prefixed by `end_` and None where there is no ending.
+        lives: whether the writer of a run without an ending still works on it; otherwise the run reads as interrupted.
+    """
+    ending: dict[str, Any]
+    if row["end_status"] is not None:
+        ending = {"status": row["end_status"], "finished_at": row["end_finished_at"], "reason": row["end_reason"]}
+    elif lives:
+        ending = {"status": "running"}
+    else:
+        ending = {"status": "interrupted", "reason": "the process that measured it is gone"}
+    return Run(
+        id=row["id"],
+        batch=row["batch"],
+        started_at=row["started_at"],
+        tool_version=row["tool_version"],
+        endpoint=row["endpoint"],
+        workload=Workload(**row["workload_fields"]),
+        profile=row["profile"],
+        profile_hash=row["profile_hash"],
+        profile_document=row["profile_document"] or {},
+        argv=tuple(row["argv"] or ()),
+        engine=row["engine"] or {},
+        model=row["model"] or {},
+        host=row["host"] or {},
+        # In order, each once.
+        flags=tuple(dict.fromkeys((row["flags"] or []) + (row["end_flags"] or []))),
+        **ending,
+    )
+
+
+def row_of_sample(run_id: str, sample: Sample) -> dict[str, Any]:
+    """Return the row of a sample."""
+    row = {field.name: getattr(sample, field.name) for field in fields(sample)}
+    row["position"] = row.pop("index")
+    return {"run_id": run_id} | _without_empty(row)
+
+
+def sample_of_row(row: RowMapping) -> Sample:
+    """Return the sample of a row of `samples`."""
+    plain: dict[str, Any] = {name: row[name] for name in PLAIN}
+    lists: dict[str, Any] = {name: tuple(row[name] or ()) for name in LISTS}
+    return Sample(index=row["position"], extra=row["extra"] or {}, **plain, **lists)
+
+
+def _without_empty(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if value in ((), {}) else value for name, value in row.items()}

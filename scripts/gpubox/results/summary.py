@@ -1,0 +1,104 @@
+"""One run in numbers: what every command that prints a result shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from gpubox.results.metrics import ACCEPTANCE, PP, TG, TTFT
+from gpubox.results.stats import Estimate, interval
+from gpubox.results.trend import trend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpubox.record import Run, Sample
+
+# Coefficient of variation above which a run is called noisy. A quiet box stays under 1 %.
+HIGH_VARIANCE = 0.05
+
+# Below this many valid samples an interval says little.
+FEW_SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run and what its valid samples say.
+
+    Attributes:
+        run: the run.
+        pp_tps, tg_tps: prompt processing and token generation, tokens per second; None without a value.
+        ttft_ms: time to first token, milliseconds; None without a value.
+        draft_acceptance: accepted / proposed draft tokens over all valid samples, 0 to 1; None without drafts.
+        invalid: measured samples that don't count.
+        flags: doubts, of the run first, then of its samples, then found here.
+    """
+
+    run: Run
+    pp_tps: Estimate | None
+    tg_tps: Estimate | None
+    ttft_ms: Estimate | None
+    draft_acceptance: float | None
+    invalid: int
+    flags: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return one element of `results` in the JSON of every command; an absent number is null."""
+        return {
+            "run": self.run.id,
+            "batch": self.run.batch,
+            "profile": self.run.profile,
+            "endpoint": self.run.endpoint,
+            "workload": self.run.workload.name,
+            "status": self.run.status,
+            "reason": self.run.reason,
+            "started_at": self.run.started_at,
+            "finished_at": self.run.finished_at,
+            "pp_tps": _plain(self.pp_tps),
+            "tg_tps": _plain(self.tg_tps),
+            "ttft_ms": _plain(self.ttft_ms),
+            "draft_acceptance": self.draft_acceptance,
+            "invalid": self.invalid,
+            "flags": list(self.flags),
+        }
+
+
+def summarise(run: Run, samples: Sequence[Sample]) -> Summary:
+    """Compute the summary of a run from its samples, warm-ups and invalid ones included, in their order."""
+    pp, tg, ttft, accepted = (metric.known(samples) for metric in (PP, TG, TTFT, ACCEPTANCE))
+    invalid = [s for s in samples if s.kind == "measured" and not s.valid]
+    found = [*run.flags, *(flag for s in samples if s.valid for flag in s.flags)]
+    if run.status == "interrupted":
+        found.append("interrupted")
+    if sum(s.valid for s in samples) < FEW_SAMPLES:
+        found.append("few-samples")
+    if invalid:
+        reasons = Counter(fault for s in invalid for fault in s.faults)
+        found.append(f"invalid-samples: {len(invalid)} ({', '.join(reasons)})")
+    if any(len(values) > 1 and stdev(values) > HIGH_VARIANCE * fmean(values) for values in (pp, tg)):
+        found.append("high-variance")
+    trends = [trend(values) for values in (pp, tg)]
+    if any(change > 0 for change in trends):
+        found.append("warming-up")
+    if any(change < 0 for change in trends):
+        found.append("drift")
+    return Summary(
+        run=run,
+        pp_tps=interval(pp) if pp else None,
+        tg_tps=interval(tg) if tg else None,
+        ttft_ms=interval(ttft) if ttft else None,
+        draft_acceptance=fmean(accepted) if accepted else None,
+        invalid=len(invalid),
+        flags=tuple(dict.fromkeys(found)),
+    )
+
+
+def document(summaries: Iterable[Summary]) -> dict[str, Any]:
+    """Return the JSON document that every command which prints results shares."""
+    return {"results": [summary.as_dict() for summary in summaries]}
+
+
+def _plain(estimate: Estimate | None) -> dict[str, Any] | None:
+    return None if estimate is None else asdict(estimate)

@@ -1,0 +1,83 @@
+"""The tables as the newest migration leaves them; a test compares the two.
+
+Rows are only ever inserted. The end of a run is a row of its own, so that nothing written is touched again. What is
+asked for by value is a column, the rest is JSON; empty JSON is stored as NULL.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import DOUBLE_PRECISION, JSON, BigInteger, Column, ForeignKey, Index, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+
+
+def _json(name: str) -> Column[object]:
+    return Column(name, JSON(none_as_null=True))
+
+
+schema = Table(
+    "gpubox_schema",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("applied_at", Text, nullable=False),
+    Column("tool_version", Text, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("batch", Text, nullable=False),
+    Column("started_at", Text, nullable=False),
+    Column("tool_version", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("workload", Text, nullable=False),
+    _json("workload_fields"),
+    Column("profile", Text),
+    Column("profile_hash", Text),
+    _json("profile_document"),
+    _json("argv"),
+    _json("engine"),
+    _json("model"),
+    _json("host"),
+    _json("flags"),
+    _json("writer"),
+    Index("runs_by_profile", "profile", "workload", "id"),
+    Index("runs_by_batch", "batch"),
+)
+
+endings = Table(
+    "endings",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id"), primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("finished_at", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _json("flags"),
+)
+
+samples = Table(
+    "samples",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("started_at", Text, nullable=False),
+    Column("sent_n", BigInteger, nullable=False),
+    Column("requested_n", BigInteger, nullable=False),
+    Column("delivered_n", BigInteger, nullable=False),
+    Column("prompt_n", BigInteger),
+    Column("prompt_ms", DOUBLE_PRECISION),
+    Column("predicted_n", BigInteger),
+    Column("predicted_ms", DOUBLE_PRECISION),
+    Column("cached_n", BigInteger),
+    Column("draft_n", BigInteger),
+    Column("draft_n_accepted", BigInteger),
+    Column("ttft_ms", DOUBLE_PRECISION),
+    Column("e2e_ms", DOUBLE_PRECISION, nullable=False),
+    _json("arrivals_ms"),
+    Column("answer_sha256", Text, nullable=False),
+    _json("faults"),
+    _json("flags"),
+    _json("extra"),
+)
