@@ -31,7 +31,9 @@ FLAGS_WITH_A_HOME = {
 }
 
 
-def server_argv(profile: Profile, *, name: str, model: str, host: str, port: int) -> tuple[str, ...]:
+def server_argv(
+    profile: Profile, *, name: str, model: str, host: str, port: int, api_key_file: str | None = None
+) -> tuple[str, ...]:
     """Return the arguments of llama-server for a profile, without the program's name.
 
     Args:
@@ -40,6 +42,7 @@ def server_argv(profile: Profile, *, name: str, model: str, host: str, port: int
         model: path of the model file as the server sees it.
         host: address to listen on, as the server sees it.
         port: port to listen on, as the server sees it.
+        api_key_file: the profile's file of API keys as the server sees it; by default where the profile says.
     """
     words = ["--model", model, *profile.server.argv()]
     if profile.server.alias is None:
@@ -53,7 +56,7 @@ def server_argv(profile: Profile, *, name: str, model: str, host: str, port: int
     words += profile.sampling.argv()
     words += ["--host", host, "--port", str(port)]
     if profile.security.api_key_file is not None:
-        words += ["--api-key-file", profile.security.api_key_file]
+        words += ["--api-key-file", api_key_file or profile.security.api_key_file]
     return (*words, *profile.extra_args)
 
 

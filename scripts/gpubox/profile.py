@@ -22,8 +22,6 @@ COMMIT_PATTERN = r"^[0-9a-f]{40}$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 DEVICE_PATTERN = r"^(CPU|CUDA[0-9]{1,2})$"
 IK_LLAMA_COMMIT = "29a54f4b04cc0281850574247db075e20d68e7f1"
-CONTAINER_PORT = 8000
-MODELS_IN_CONTAINER = "/models"
 
 Commit = Annotated[str, StringConstraints(pattern=COMMIT_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256_PATTERN)]

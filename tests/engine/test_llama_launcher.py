@@ -156,9 +156,7 @@ def test_a_wrong_command_line_is_refused_in_the_engines_words(words: str, messag
         "-c 99999999999999999999",
     ],
 )
-def test_a_bad_value_ends_it_with_status_1_in_the_engines_words(
-    words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bad_value_ends_it_with_status_1_in_the_engines_words(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_main("-m", "x.gguf", *words.split()) == 1
     assert capsys.readouterr().err == f"error: invalid parameter for argument: {words.split()[0]}\n"
 

@@ -215,9 +215,7 @@ def test_a_server_that_ignores_sigterm_is_killed_with_its_children(
     server.stop()
 
 
-def test_what_a_server_leaves_behind_ends_with_it(
-    stand_in: Callable[..., ServerProcess], processes: Processes
-) -> None:
+def test_what_a_server_leaves_behind_ends_with_it(stand_in: Callable[..., ServerProcess], processes: Processes) -> None:
     with stand_in("leaves-a-child") as server:
         assert processes.eventually(lambda: server.status() == 0)
 

@@ -65,7 +65,9 @@ def test_without_the_demo_packages_it_says_what_to_install(source_folder: Path, 
 
 
 def test_importing_it_costs_no_numpy() -> None:
-    code = "import sys, gpubox.tiny_model, gpubox.llama_launcher; print({'numpy', 'gguf', 'xllamacpp'} & set(sys.modules))"
+    code = (
+        "import sys, gpubox.tiny_model, gpubox.llama_launcher; print({'numpy', 'gguf', 'xllamacpp'} & set(sys.modules))"
+    )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout == "set()\n"
 

@@ -75,6 +75,7 @@ samples = Table(
     Column("draft_n_accepted", BigInteger),
     Column("ttft_ms", DOUBLE_PRECISION),
     Column("e2e_ms", DOUBLE_PRECISION, nullable=False),
+    Column("rtt_ms", DOUBLE_PRECISION),
     _json("arrivals_ms"),
     Column("answer_sha256", Text, nullable=False),
     _json("faults"),

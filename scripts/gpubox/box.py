@@ -1,0 +1,69 @@
+"""One box of the inventory, as far as rendering a unit for it needs to know it.
+
+Ansible's own inventory is the only truth about boxes; it is read through Ansible's API.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from gpubox.errors import GpuboxError, nearest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VARIABLE_PREFIX = "gpubox_"
+
+
+@dataclass(frozen=True)
+class Box:
+    """What a unit on a box needs to know of it; every attribute is an inventory variable `gpubox_NAME`.
+
+    Attributes:
+        name: as in the inventory.
+        hf_hub: the Hugging Face cache on the box (`HF_HUB_CACHE`).
+        image: container image of the engine, unless a profile names its own.
+        selinux_relabel: whether mounts get the shared SELinux label (needed on Fedora's family).
+    """
+
+    name: str = "box"
+    hf_hub: str = "/var/lib/gpubox/hf/hub"
+    image: str = "registry.home.arpa/ik_llama:latest"
+    selinux_relabel: bool = True
+
+
+def load_box(name: str, inventory: Path) -> Box:
+    """Return a box of the Ansible inventory in folder `inventory`.
+
+    Raises:
+        GpuboxError: no such host (names the nearest), or one of its variables is of the wrong type.
+    """
+    from ansible.inventory.manager import InventoryManager  # noqa: PLC0415  # half a second that most verbs don't need
+    from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
+    from ansible.vars.manager import VariableManager  # noqa: PLC0415
+
+    loader = DataLoader()
+    manager = InventoryManager(loader=loader, sources=[str(path) for path in _sources(inventory)])
+    host = manager.get_host(name)
+    if host is None:
+        names = sorted(manager.hosts)
+        remedy = nearest(name, names) or (f"known are: {', '.join(names)}" if names else "add it to the inventory")
+        raise GpuboxError(name, f"no such host in {inventory}", remedy)
+    variables: dict[str, Any] = VariableManager(loader=loader, inventory=manager).get_vars(host=host)
+    values: dict[str, Any] = {"name": name}
+    for field in fields(Box):
+        value = variables.get(VARIABLE_PREFIX + field.name)
+        if value is None:
+            continue
+        wanted = type(getattr(Box(), field.name))
+        if not isinstance(value, wanted):
+            kind = "true or false" if wanted is bool else "text"
+            raise GpuboxError(f"{name}: {VARIABLE_PREFIX}{field.name}", f"must be {kind} (got {value!r})", "")
+        values[field.name] = wanted(value)
+    return Box(**values)
+
+
+def _sources(inventory: Path) -> list[Path]:
+    """Return the inventory's files; the profiles beside them are not hosts."""
+    return sorted(path for path in inventory.glob("*") if path.suffix in {".yml", ".yaml", ".ini"} and path.is_file())
