@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 from gpubox.server_options import word
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gpubox.profile import Experts, Profile, SpeculativeStage
+
+Place = tuple[str | int, ...]
 
 # Flags that a profile writes from fields of its own: they can't stand in `extra_args`.
 FLAGS_WITH_A_HOME = {
@@ -44,20 +48,36 @@ def server_argv(
         port: port to listen on, as the server sees it.
         api_key_file: the profile's file of API keys as the server sees it; by default where the profile says.
     """
-    words = ["--model", model, *profile.server.argv()]
+    pieces = written(profile, name=name, model=model, host=host, port=port, api_key_file=api_key_file)
+    return tuple(word for _, words in pieces for word in words)
+
+
+def written(
+    profile: Profile, *, name: str, model: str, host: str, port: int, api_key_file: str | None = None
+) -> Iterator[tuple[Place, list[str]]]:
+    """Yield the command line in pieces, each with the place in the document that it is written from.
+
+    The arguments are those of `server_argv`.
+    """
+    yield ("model",), ["--model", model]
+    for field, words in profile.server.argv():
+        yield ("server", field), words
     if profile.server.alias is None:
-        words += ["--alias", name]
-    for rule in profile.experts:
-        words += ["--override-tensor", expert_override(rule)]
-    for override in profile.override_tensor:
-        words += ["--override-tensor", override]
-    for stage in profile.speculative:
-        words += ["--spec-type", speculative_stage(stage)]
-    words += profile.sampling.argv()
-    words += ["--host", host, "--port", str(port)]
+        yield (), ["--alias", name]
+    for index, rule in enumerate(profile.experts):
+        yield ("experts", index), ["--override-tensor", expert_override(rule)]
+    for index, override in enumerate(profile.override_tensor):
+        yield ("override_tensor", index), ["--override-tensor", override]
+    for index, stage in enumerate(profile.speculative):
+        yield ("speculative", index), ["--spec-type", speculative_stage(stage)]
+    for field, words in profile.sampling.argv():
+        yield ("sampling", field), words
+    yield (), ["--host", host]
+    yield ("port",), ["--port", str(port)]
     if profile.security.api_key_file is not None:
-        words += ["--api-key-file", api_key_file or profile.security.api_key_file]
-    return (*words, *profile.extra_args)
+        yield ("security", "api_key_file"), ["--api-key-file", api_key_file or profile.security.api_key_file]
+    for index, argument in enumerate(profile.extra_args):
+        yield ("extra_args", index), [argument]
 
 
 def layer_numbers(text: str) -> list[int] | None:

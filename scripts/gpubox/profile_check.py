@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gpubox.errors import DocumentError, Fault
-from gpubox.profile_files import load_profile, profile_names, profiles_folder
+from gpubox.argv import written
+from gpubox.box import Box
+from gpubox.catalogue import Catalogue, check_argv
+from gpubox.errors import ArgumentError, DocumentError, Fault, GpuboxError
+from gpubox.profile_deployment import deploy
+from gpubox.profile_faults import dotted
+from gpubox.profile_files import load_profile, profile_names, profiles_folder, shown_path
+from gpubox.render import render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,5 +62,43 @@ def _check(name: str, folder: Path) -> Checked:
         loaded = load_profile(name, folder)
     except DocumentError as error:
         return Checked(name, None, tuple(map(str, error.faults)), ())
-    errors, warnings = _flags(loaded)
+    errors, warnings = _flag_faults(loaded)
+    try:
+        render(deploy(loaded, Box()), "quadlet")
+    except ArgumentError as error:
+        errors.append(f"{shown_path(loaded.path)}: {error}")
     return Checked(loaded.name, loaded.hash, tuple(errors), tuple(warnings))
+
+
+def _flag_faults(loaded: LoadedProfile) -> tuple[list[str], list[str]]:
+    """Check the profile's flags against its engine's catalogue; return errors and warnings as whole messages."""
+    profile, file = loaded.profile, shown_path(loaded.path)
+    engine = profile.engine
+    if engine.name != "ik_llama" or engine.commit is None:
+        return [], []  # mainline's flags change every week: the built image's own catalogue is checked on the box
+    catalogue = _catalogue(engine.name, engine.commit)
+    if catalogue is None:
+        fault = Fault(
+            file, "engine.commit", "flags are not checked: no catalogue of this commit is known", engine.commit
+        )
+        return [], [str(fault)]
+    pieces = list(written(profile, name=loaded.name, model="model.gguf", host="127.0.0.1", port=profile.port))
+    places = [place for place, words in pieces for _ in words]
+    argv = [word for _, words in pieces for word in words]
+    gpus = len(profile.gpus) if isinstance(profile.gpus, list) else 0 if profile.gpus == "none" else None
+    errors, warnings = [], []
+    for finding in check_argv(catalogue, argv, gpus):
+        fault = Fault(file, dotted(places[finding.index]), f"{finding.flag}: {finding.fault}", remedy=finding.remedy)
+        if finding.level == "error":
+            errors.append(str(fault))
+        elif finding.level == "warning":
+            warnings.append(str(fault))
+    return errors, warnings
+
+
+@cache
+def _catalogue(engine: str, commit: str) -> Catalogue | None:
+    try:
+        return Catalogue.load(engine, commit)
+    except GpuboxError:
+        return None

@@ -113,7 +113,7 @@ def profile_path(name_or_path: str, folder: Path) -> Path:
     remedy = nearest(name_or_path, names) or (
         f"known are: {', '.join(names)}" if names else "run gpubox in a folder with inventory/profiles"
     )
-    raise DocumentError([Fault(name_or_path, "", f"no such profile in {_shown(folder)}", remedy=remedy)])
+    raise DocumentError([Fault(name_or_path, "", f"no such profile in {shown_path(folder)}", remedy=remedy)])
 
 
 def load_profile(name_or_path: str, folder: Path | None = None) -> LoadedProfile:
@@ -128,7 +128,7 @@ def load_profile(name_or_path: str, folder: Path | None = None) -> LoadedProfile
     """
     folder = profiles_folder(folder)
     path = profile_path(name_or_path, folder)
-    shown = _shown(path)
+    shown = shown_path(path)
     merged, sources = _merge_ancestors(path, folder)
     faults = []
     if not re.fullmatch(NAME_PATTERN, path.stem):
@@ -148,12 +148,12 @@ def _merge_ancestors(path: Path, folder: Path) -> tuple[_Merged, list[Path]]:
         resolved = path.resolve()
         if resolved in seen:
             names = " -> ".join([*(link.stem for link in seen), resolved.stem])
-            place = _shown(chain[-1][0])
+            place = shown_path(chain[-1][0])
             raise DocumentError([Fault(place, "extends", f"goes in a circle: {names}", remedy="break the circle")])
         if len(chain) > MAX_ANCESTORS:
-            raise DocumentError([Fault(_shown(path), "extends", f"more than {MAX_ANCESTORS} ancestors")])
+            raise DocumentError([Fault(shown_path(path), "extends", f"more than {MAX_ANCESTORS} ancestors")])
         seen.append(resolved)
-        layer = read_mapping(path, shown_as=_shown(path))
+        layer = read_mapping(path, shown_as=shown_path(path))
         chain.append((path, layer))
         parent = layer.get("extends")
         if parent is None:
@@ -161,19 +161,19 @@ def _merge_ancestors(path: Path, folder: Path) -> tuple[_Merged, list[Path]]:
         path = _parent_path(parent, path, folder)
     merged = _Merged()
     for source, layer in reversed(chain):
-        merged.add(layer, _shown(source))
+        merged.add(layer, shown_path(source))
     return merged, [source for source, _ in reversed(chain)]
 
 
 def _parent_path(parent: object, child: Path, folder: Path) -> Path:
     if not isinstance(parent, str) or not re.fullmatch(NAME_PATTERN, parent):
-        fault = Fault(_shown(child), "extends", "must be the name of one profile", got=shown_value(parent))
+        fault = Fault(shown_path(child), "extends", "must be the name of one profile", got=shown_value(parent))
         raise DocumentError([fault])
     for candidate in (child.parent / f"{parent}.yml", folder / f"{parent}.yml"):
         if candidate.exists():
             return candidate
     names = {*profile_names(child.parent), *profile_names(folder)} - {child.stem}
-    fault = Fault(_shown(child), "extends", "no such profile", got=parent, remedy=nearest(parent, names))
+    fault = Fault(shown_path(child), "extends", "no such profile", got=parent, remedy=nearest(parent, names))
     raise DocumentError([fault])
 
 
@@ -213,7 +213,7 @@ def _build(document: dict[str, Any]) -> tuple[Profile | None, list[Any]]:
     return profile, []
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """Return a path as errors show it: relative to the current folder where it is inside it."""
     try:
         return str(path.resolve().relative_to(Path.cwd())) if path.is_absolute() else str(path)

@@ -25,18 +25,16 @@ IK_ONLY = {"x-engines": ["ik_llama"]}
 
 
 class Options(BaseModel):
-    """A group of llama-server options; `argv()` writes those that are set, in the order of the fields."""
+    """A group of llama-server options; `argv()` writes those that are set."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    def argv(self) -> list[str]:
-        """Return the options that are set as a llama-server command line."""
-        words: list[str] = []
-        for name, value in self.written():
-            words.append("--" + name.replace("_", "-"))
-            if value is not True:
-                words.append(word(value))
-        return words
+    def argv(self) -> list[tuple[str, list[str]]]:
+        """Return each option that is set, by its field, as words of a llama-server command line, in field order."""
+        return [
+            (name, ["--" + name.replace("_", "-"), *([] if value is True else [word(value)])])
+            for name, value in self.written()
+        ]
 
     def written(self) -> list[tuple[str, Any]]:
         """Return the fields that write something, as (name, value), in field order."""

@@ -14,6 +14,7 @@ import json
 import os
 import socket
 import time
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -52,6 +53,84 @@ class Words:
     def decode(self, ids: list[int]) -> str:
         """Return the text of some ids, with a space before each word, as byte-level tokenizers give it."""
         return "".join(f" {self.words[one]}" for one in ids)
+
+
+@dataclass
+class Job:
+    """One generation: how much there is to do, how fast, and what goes wrong."""
+
+    n_prompt: int
+    evaluated: int
+    cached: int
+    n_gen: int
+    pp: float
+    tg: float
+    burst: int
+    chat: bool
+    stream: bool
+    truncated: bool
+    fault: str | None
+    options: argparse.Namespace
+
+    @classmethod
+    def of(cls, body: dict[str, Any], options: argparse.Namespace, *, chat: bool) -> Job:
+        """Return the job that a request asks for."""
+        fault = options.fault
+        text = " ".join(message["content"] for message in body["messages"]) if chat else body["prompt"]
+        n_prompt = len(text.split()) + 1 + (len(TEMPLATE_WORDS) if chat else 0)
+        if chat and fault == "miscount":
+            n_prompt += 2
+        n_gen = body.get("max_tokens" if chat else "n_predict") or 32
+        truncated = fault == "truncated" and n_prompt > 64
+        seen = 64 if truncated else n_prompt
+        cached = seen * 3 // 4 if fault == "cached" else 0
+        return cls(
+            n_prompt=n_prompt,
+            evaluated=seen - cached,
+            cached=cached,
+            n_gen=max(1, n_gen // 2) if fault == "short" else n_gen,
+            pp=options.pp / options.slowdown,
+            tg=options.tg / options.slowdown,
+            burst=options.accepted + 1,
+            chat=chat,
+            stream=bool(body.get("stream")),
+            truncated=truncated,
+            fault=fault,
+            options=options,
+        )
+
+    def last_event(self, predicted_ms: float) -> dict[str, Any]:
+        """Return the event that ends an answer."""
+        if self.chat:
+            details = {"cached_tokens": self.cached}
+            usage = {"prompt_tokens": self.n_prompt, "completion_tokens": self.n_gen, "prompt_tokens_details": details}
+            choice = {
+                "index": 0,
+                "delta": {},
+                "message": {"role": "assistant", "content": "w"},
+                "finish_reason": "stop",
+            }
+            last = {"choices": [choice], "usage": usage, "truncated": self.truncated}
+        else:
+            counts = {"tokens_evaluated": self.n_prompt, "tokens_predicted": self.n_gen}
+            last = {"content": "", "stop": True, "truncated": self.truncated, **counts}
+        return last if self.fault == "no-timings" else last | {"timings": self._timings(predicted_ms)}
+
+    def _timings(self, predicted_ms: float) -> dict[str, Any]:
+        truth = 0.9 if self.fault == "lie" else 1.0
+        timings: dict[str, Any] = {
+            "prompt_n": self.evaluated,
+            "prompt_ms": self.evaluated / self.pp * 1e3 * truth,
+            "predicted_n": self.n_gen,
+            "predicted_ms": predicted_ms * truth,
+        }
+        if self.options.engine == "llama_cpp":
+            timings["cache_n"] = self.cached
+        if self.options.accepted and (self.chat or self.options.engine == "llama_cpp"):
+            rounds = (self.n_gen - 1) // self.burst
+            timings["draft_n"] = rounds * self.options.drafted
+            timings["draft_n_accepted"] = rounds * self.options.accepted
+        return timings
 
 
 class Server(ThreadingHTTPServer):
@@ -107,7 +186,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}})
         return True
 
-    def do_GET(self) -> None:  # noqa: N802  # the base class names it
+    def do_GET(self) -> None:
         """Answer the read-only part of the API."""
         if self._loading():
             return
@@ -122,7 +201,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._send(404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}})
 
-    def do_POST(self) -> None:  # noqa: N802  # the base class names it
+    def do_POST(self) -> None:
         """Answer the tokenizer and the generator."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self._loading():
@@ -142,66 +221,43 @@ class Handler(BaseHTTPRequestHandler):
             self._send(404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}})
 
     def _generate(self, body: dict[str, Any], *, chat: bool) -> None:
-        options, fault = self.server.options, self.server.options.fault
+        job = Job.of(body, self.server.options, chat=chat)
         started = time.perf_counter()
-        text = " ".join(m["content"] for m in body["messages"]) if chat else body["prompt"]
-        n_prompt = len(text.split()) + 1 + (len(TEMPLATE_WORDS) if chat else 0)
-        if chat and fault == "miscount":
-            n_prompt += 2
-        n_gen = body.get("max_tokens" if chat else "n_predict") or 32
-        if fault == "short":
-            n_gen = max(1, n_gen // 2)
-        truncated = fault == "truncated" and n_prompt > 64
-        evaluated = 64 if truncated else n_prompt
-        cached = evaluated * 3 // 4 if fault == "cached" else 0
-        evaluated -= cached
-        pp, tg = options.pp / options.slowdown, options.tg / options.slowdown
-        wait_until(started + evaluated / pp)
-        first = time.perf_counter()
+        wait_until(started + job.evaluated / job.pp)
+        first = clock_start = time.perf_counter()
         self.server.answers += 1
-        if body.get("stream"):
+        if job.stream:
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-        clock_start = first
-        if fault == "clock-from-prompt":
-            first += 1 / tg
-        burst = options.accepted + 1
-        for index in range(n_gen):
-            wait_until(first + (index + burst - 1) // burst * burst / tg)
-            if fault == "die" and self.server.answers > 2 and index == n_gen // 2:
-                os._exit(9)
-            if fault == "garbage" and self.server.answers > 1 and index == 1:
-                self._event_raw(b"not json")
-            if fault == "error" and self.server.answers > 1 and index == 1:
-                self._event({"error": {"code": 500, "message": "the backend gave up", "type": "server_error"}})
-                break
-            if body.get("stream"):
-                self._event(piece(index, chat=chat))
-        now = time.perf_counter()
-        truth = 0.9 if fault == "lie" else 1.0
-        timings = {
-            "prompt_n": evaluated,
-            "prompt_ms": evaluated / pp * 1e3 * truth,
-            "predicted_n": n_gen,
-            "predicted_ms": (now - clock_start) * 1e3 * truth,
-        }
-        if options.engine == "llama_cpp":
-            timings["cache_n"] = cached
-        if options.accepted and (chat or options.engine == "llama_cpp"):
-            rounds = (n_gen - 1) // burst
-            timings |= {"draft_n": rounds * options.drafted, "draft_n_accepted": rounds * options.accepted}
-        last = last_event(n_prompt, n_gen, cached, truncated=truncated, chat=chat)
-        if fault != "no-timings":
-            last["timings"] = timings
-        if not body.get("stream"):
+        if job.fault == "clock-from-prompt":
+            first += 1 / job.tg
+        failed = self._tokens(job, first)
+        last = job.last_event((time.perf_counter() - clock_start) * 1e3)
+        if not job.stream:
             self._send(200, last)
             return
-        self._event(last)
+        if not failed:
+            self._event(last)
         if chat:
             self._event_raw(b"[DONE]")
         self.wfile.write(b"0\r\n\r\n")
+
+    def _tokens(self, job: Job, first: float) -> bool:
+        """Send the tokens, each at its time, drafted ones in bursts; return whether the stream failed."""
+        for index in range(job.n_gen):
+            wait_until(first + (index + job.burst - 1) // job.burst * job.burst / job.tg)
+            if job.fault == "die" and self.server.answers > 2 and index == job.n_gen // 2:
+                os._exit(9)
+            if job.fault == "garbage" and self.server.answers > 1 and index == 1:
+                self._event_raw(b"not json")
+            if job.fault == "error" and self.server.answers > 1 and index == 1:
+                self._event({"error": {"code": 500, "message": "the backend gave up", "type": "server_error"}})
+                return True
+            if job.stream:
+                self._event(piece(index, chat=job.chat))
+        return False
 
     def _event(self, data: dict[str, Any]) -> None:
         self._event_raw(json.dumps(data).encode())
@@ -217,25 +273,6 @@ def piece(index: int, *, chat: bool) -> dict[str, Any]:
     if chat:
         return {"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}
     return {"content": word, "stop": False}
-
-
-def last_event(n_prompt: int, n_gen: int, cached: int, *, truncated: bool, chat: bool) -> dict[str, Any]:
-    """Return the event that ends an answer, without timings."""
-    if chat:
-        usage = {
-            "prompt_tokens": n_prompt,
-            "completion_tokens": n_gen,
-            "prompt_tokens_details": {"cached_tokens": cached},
-        }
-        choice = {"index": 0, "delta": {}, "message": {"role": "assistant", "content": "w"}, "finish_reason": "stop"}
-        return {"choices": [choice], "usage": usage, "truncated": truncated}
-    return {
-        "content": "",
-        "stop": True,
-        "tokens_evaluated": n_prompt,
-        "tokens_predicted": n_gen,
-        "truncated": truncated,
-    }
 
 
 def wait_until(moment: float) -> None:

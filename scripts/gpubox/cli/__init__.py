@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
+EXIT_USAGE = 2
 EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
 
@@ -80,6 +81,9 @@ def _run(words: list[str]) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         modules[verb].add_arguments(added)
+    if not words:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
     args: argparse.Namespace = parser.parse_args(words)
     status: int = modules[args.verb].run(args)
     sys.stdout.flush()

@@ -38,11 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--endpoint", metavar="URL", help="a llama.cpp-family server that already runs")
     where.add_argument("--server", metavar="COMMAND", help="a llama-server; serves each PROFILE on this machine")
     parser.add_argument("--model", type=Path, metavar="FILE", help="serve this GGUF instead of the profile's")
-    parser.add_argument("--pp", type=_positive, metavar="N", help=f"prompt tokens ({DEFAULT_PP}, or half the context)")
+    parser.add_argument("--pp", type=positive, metavar="N", help=f"prompt tokens ({DEFAULT_PP}, or half the context)")
     parser.add_argument(
-        "--tg", type=_positive, metavar="N", default=DEFAULT_TG, help=f"tokens to generate ({DEFAULT_TG})"
+        "--tg", type=positive, metavar="N", default=DEFAULT_TG, help=f"tokens to generate ({DEFAULT_TG})"
     )
-    parser.add_argument("--reps", type=_positive, metavar="N", help="most repetitions (15)")
+    parser.add_argument("--reps", type=positive, metavar="N", help="most repetitions (15)")
     parser.add_argument("--target", type=_percent, metavar="PCT", help="relative half-width to stop at, percent (1)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the prompts (1)")
     parser.add_argument("--route", choices=["auto", "completion", "chat"], default="auto", help="which API to measure")
@@ -144,7 +144,8 @@ def _key(path: Path | None) -> str | None:
     return read_api_key(path) if path else None
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Return a whole number above 0, for argparse."""
     number = int(text)
     if number < 1:
         raise ValueError(text)
