@@ -69,7 +69,9 @@ class FileSource:
                 fault = f"is a link to {Path(path).readlink()}, which does not exist"
                 raise ModelFileError(self.place, fault, DOWNLOAD_AGAIN) from None
             raise ModelFileError(self.place, "does not exist", "check the path") from None
-        except (OSError, ValueError) as error:
+        except ValueError:
+            raise ModelFileError(self.place, "is no path: it holds a zero byte", "check the path") from None
+        except OSError as error:
             raise _unreadable(self.place, error) from None
         self.size = os.fstat(self._fd).st_size
 
@@ -245,7 +247,7 @@ def _read_token(path: str | os.PathLike[str]) -> str:
     return token
 
 
-def _unreadable(place: str, error: OSError | ValueError) -> ModelFileError:
+def _unreadable(place: str, error: OSError) -> ModelFileError:
     return ModelFileError(place, f"can't be read: {_reason(error)}", "check its permissions and the path")
 
 

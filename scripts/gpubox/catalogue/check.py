@@ -61,10 +61,20 @@ def check_argv(catalogue: Catalogue, argv: Sequence[str], gpus: int | None = Non
         gpus: how many GPUs the engine will see; None where that is not known.
     """
     divided = list(words(catalogue, argv))
-    findings = [finding for word in divided for finding in _word(catalogue, word, gpus)]
+    findings = [finding for word in _told(divided) for finding in _word(catalogue, word, gpus)]
     findings += _overridden(divided)
     findings += _conflicts(catalogue, divided)
     return sorted(findings, key=lambda finding: finding.index)
+
+
+def _told(divided: Sequence[Word]) -> Iterator[Word]:
+    """Yield the words, without those that are likely the values of an unknown option."""
+    after_unknown = False
+    for word in divided:
+        stray = word.option is None and not word.flag.startswith("-")
+        if not (stray and after_unknown):
+            yield word
+            after_unknown = word.option is None
 
 
 def _word(catalogue: Catalogue, word: Word, gpus: int | None) -> Iterator[Finding]:
@@ -106,8 +116,7 @@ def _value(
     if kind in _NUMBERS:
         yield from _number(kind, value)
     elif option.choices and (value.lower() if option.any_case else value) not in option.choices:
-        remedy = nearest(value, option.choices) or f"one of: {', '.join(option.choices)}"
-        yield "error", f"does not take {value!r}", remedy
+        yield "error", f"does not take {value!r}", _suggestion(value, option.choices)
     elif option.pattern and not re.fullmatch(option.pattern, value):
         yield "error", f"does not take {value!r}", f"write it as {option.form}"
     elif kind == "json":
@@ -121,6 +130,12 @@ def _value(
         yield "error", "split mode graph needs two or more GPUs, and there is one", "use layer, or leave it out"
     elif kind == "text" and catalogue.option(value) is not None and not option.choices:
         yield "warning", f"takes {value!r}, itself an option, as its value", "write the value that is missing"
+
+
+def _suggestion(given: str, known: Sequence[str]) -> str:
+    """Return the known word that is probably meant, or else all of them."""
+    same = next((word for word in known if word.lower() == given.lower()), given)
+    return nearest(same, known) or f"one of: {', '.join(known)}"
 
 
 def _number(kind: str, value: str) -> Iterator[tuple[Level, str, str]]:
@@ -137,7 +152,7 @@ def _json(value: str) -> Iterator[tuple[Level, str, str]]:
     try:
         json.loads(value)
     except ValueError as error:
-        yield "error", f"{value!r} is not JSON ({error})", "the engine would abort"
+        yield "error", f"{value!r} is not JSON ({error})", ""
 
 
 def _speculative(catalogue: Catalogue, value: str) -> Iterator[tuple[Level, str, str]]:
@@ -145,8 +160,7 @@ def _speculative(catalogue: Catalogue, value: str) -> Iterator[tuple[Level, str,
     stage, colon, rest = value.partition(":")
     stages = [known.replace("-", "_") for known in catalogue.speculative_types]
     if stage.replace("-", "_") not in stages:
-        remedy = nearest(stage, catalogue.speculative_types) or f"one of: {', '.join(catalogue.speculative_types)}"
-        yield "error", f"unknown speculative type {stage!r}", remedy
+        yield "error", f"unknown speculative type {stage!r}", _suggestion(stage, catalogue.speculative_types)
     # A value may hold escaped or quoted commas.
     for pair in re.findall(r"(?:\\.|'[^']*'|\"[^\"]*\"|[^,\\])+|(?<=,)(?=,|$)|^$", rest) if colon else ():
         key, equals, setting = pair.partition("=")
@@ -154,8 +168,7 @@ def _speculative(catalogue: Catalogue, value: str) -> Iterator[tuple[Level, str,
         if not equals:
             yield "error", f"{pair!r} is not KEY=VALUE", "write TYPE:key=value,key=value"
         elif name not in catalogue.speculative_keys:
-            remedy = nearest(name, catalogue.speculative_keys) or f"one of: {', '.join(catalogue.speculative_keys)}"
-            yield "error", f"unknown key {key!r}", remedy
+            yield "error", f"unknown key {key!r}", _suggestion(name, tuple(catalogue.speculative_keys))
         elif (kind := catalogue.speculative_keys[name]) in _NUMBERS:
             for level, fault, remedy in _number(kind, setting):
                 yield level, f"{key}: {fault}", remedy

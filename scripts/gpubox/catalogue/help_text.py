@@ -18,6 +18,8 @@ _NAME = re.compile(r" *(--?[A-Za-z][\w-]*)(\(s\))?(,|(?= |$))")
 _CHOICES = re.compile(r"[{\[(<]([\w.+-]+(?:[|,][\w.+-]+)+)[}\])>]")
 _DEFAULT = re.compile(r"\bdefault: '?([^\s,;)']+)'?(?=\)|, |;|$)")
 _REPEATABLE = re.compile(r"can be repeated|\brepeat (to|for)\b|more than once|multiple times")
+# Values whose syntax is the same in all builds, and more than a help text says.
+_SYNTAX = {"--override-tensor": "tensor_override", "--chat-template-kwargs": "json"}
 _OFF_OR_ON = {"true": True, "false": False, "enabled": True, "disabled": False}
 
 
@@ -118,7 +120,8 @@ def _values(hints: str, default: object, names: list[str], *, complete: bool) ->
     # Hints in angle brackets may hold spaces.
     hints = re.sub(r"<[^<>]*>", lambda match: match[0].replace(" ", "_"), hints)
     if hints:
-        return tuple("number" if hint in {"N", "SEED", "PORT"} else "text" for hint in hints.split())
+        other = next((_SYNTAX[name] for name in names if name in _SYNTAX), "text")
+        return tuple("number" if hint in {"N", "SEED", "PORT"} else other for hint in hints.split())
     if complete or isinstance(default, bool) or any(name.startswith("--no-") for name in names):
         return ()
     return None
