@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.engine.conftest import Llama, Processes
+    from engine.conftest import Llama, Processes
 
 TIMINGS = {
     "cache_n",

@@ -16,7 +16,7 @@ from gpubox.server_process import ServerProcess, how_it_ended
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.engine.conftest import Processes
+    from engine.conftest import Processes
 
 pytestmark = pytest.mark.usefixtures("no_survivors")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gpubox.bench.prompts import Route
     from gpubox.endpoint import Endpoint
     from gpubox.profile_files import LoadedProfile
-    from gpubox.record import RunStatus, Sample, Workload
+    from gpubox.record import Ending, Sample, Workload
     from gpubox.results.store import Store
 
 
@@ -87,7 +87,7 @@ def bench(
         run = describe(endpoint, identity, workload, subject, batch)
         store.start_run(run)
         ids.append(run.id)
-        status: RunStatus = "failed"
+        status: Ending = "failed"
         reason = ""
         try:
             for sample in run_workload(endpoint, workload, route):

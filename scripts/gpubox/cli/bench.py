@@ -7,6 +7,7 @@ mean, or --reps is reached.
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from gpubox.cli.results import print_summaries
     from gpubox.errors import GpuboxError
     from gpubox.results.store import Store
+    from gpubox.results.summary import document, summarise
 
     if args.endpoint and args.profiles:
         raise GpuboxError("--endpoint", "measures what runs there, whatever its profile", "leave the profiles out")
@@ -73,7 +75,11 @@ def run(args: argparse.Namespace) -> int:
                 ids = _profiles(args, store, new_id(), progress)
         finally:
             progress.close()
-        print_summaries(store, ids, as_json=args.json)
+        summaries = [summarise(store.run(run_id), store.samples(run_id)) for run_id in ids]
+    if args.json:
+        print(json.dumps(document(summaries), indent=2))
+    else:
+        print_summaries(summaries)
     return 0
 
 

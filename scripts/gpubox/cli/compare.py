@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(comparison.as_dict() | {"regressed": bool(regressions)}, indent=2))
     else:
-        _print(comparison)
+        print_comparison(comparison)
         for pair, row in regressions:
             limit = f"the limit is {args.fail_on_regression:g} %"
             print(f"REGRESSION: {pair.a.workload.name} {row.metric.title}: {row.verdict}; {limit}")
@@ -69,7 +69,8 @@ def _percent(text: str) -> float:
     return number
 
 
-def _print(comparison: Comparison) -> None:
+def print_comparison(comparison: Comparison) -> None:
+    """Print each pair of runs, metric by metric."""
     for pair in comparison.pairs:
         _print_pair(pair)
     for side, only in (("A", comparison.only_a), ("B", comparison.only_b)):

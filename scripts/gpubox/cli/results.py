@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(document(summaries), indent=2))
     elif summaries:
-        _list(summaries)
+        print_summaries(summaries)
     else:
         print("No run is like that; see them all: gpubox results" if known else EMPTY)
     return 0
@@ -70,7 +70,8 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _list(summaries: Sequence[Summary]) -> None:
+def print_summaries(summaries: Sequence[Summary]) -> None:
+    """Print a table, one run a line."""
     from gpubox.cli.tables import print_table
     from gpubox.results.metrics import PP, TG, TTFT
     from gpubox.results.report import subject

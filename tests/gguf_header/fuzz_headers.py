@@ -1,6 +1,6 @@
 """Read many damaged headers and report the slowest, the memory, and whether any ended in another exception.
 
-python tests/gguf/fuzz_headers.py [NUMBER] [FIRST_SEED]
+python tests/gguf_header/fuzz_headers.py [NUMBER] [FIRST_SEED]
 """
 
 from __future__ import annotations
