@@ -1,3 +1,5 @@
+"""The launcher: its command line, and a real llama.cpp behind it."""
+
 from __future__ import annotations
 
 import os
@@ -9,10 +11,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gpubox.errors import GpuboxError
-from gpubox.llama_launcher import BY_NAME, OPTIONS, help_text, main, read_command_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from gpubox.errors import GpuboxError
+from gpubox.llama_launcher import BY_NAME, OPTIONS, help_text, main, read_command_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,11 +159,9 @@ def test_a_wrong_command_line_is_refused_in_the_engines_words(words: str, messag
         "-c 99999999999999999999",
     ],
 )
-def test_a_bad_value_ends_it_with_status_1_in_the_engines_words(
-    words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bad_value_ends_it_with_status_1_in_the_engines_words(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_main("-m", "x.gguf", *words.split()) == 1
-    assert capsys.readouterr().err == f"error: invalid parameter for argument: {words.split()[0]}\n"
+    assert capsys.readouterr().err == f"error: invalid parameter for argument: {words.partition(' ')[0]}\n"
 
 
 def run_main(*words: str) -> int:
@@ -244,27 +245,30 @@ def test_speculative_decoding_reports_its_drafts(llama: Llama) -> None:
     assert timings["draft_n"] >= timings["draft_n_accepted"] > 0
 
 
+@pytest.fixture
+def launched(launcher: tuple[str, ...], tiny_model: Path, port: int) -> list[str]:
+    return [*launcher, "-m", str(tiny_model), "-c", "512", "-t", "1", "--port", str(port)]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_status_0(
-    number: signal.Signals, launcher: tuple[str, ...], tiny_model: Path, port: int, processes: Processes, tmp_path: Path
+    number: signal.Signals, launched: list[str], processes: Processes, tmp_path: Path
 ) -> None:
-    words = [*launcher, "-m", str(tiny_model), "-c", "512", "-t", "1", "--port", str(port)]
-    with (tmp_path / "log").open("wb") as log, subprocess.Popen(words, stdout=log, stderr=log) as server:
-        assert processes.eventually(lambda: b"listening on" in (tmp_path / "log").read_bytes())
+    log = tmp_path / "log"
+    with log.open("wb") as output, subprocess.Popen(launched, stdout=output, stderr=output) as server:
+        assert processes.eventually(lambda: b"listening on" in log.read_bytes())
         server.send_signal(number)
         assert server.wait(10) == 0
 
 
-def test_it_ends_with_its_parent(
-    launcher: tuple[str, ...], tiny_model: Path, port: int, processes: Processes, tmp_path: Path
-) -> None:
-    words = [*launcher, "-m", str(tiny_model), "-c", "512", "-t", "1", "--port", str(port)]
-    code = f"import subprocess; p = subprocess.Popen({words!r}); print(p.pid, flush=True); p.wait()"
-    with (tmp_path / "log").open("wb") as log:
-        parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=log)
+def test_it_ends_with_its_parent(launched: list[str], processes: Processes, tmp_path: Path) -> None:
+    code = f"import subprocess; p = subprocess.Popen({launched!r}); print(p.pid, flush=True); p.wait()"
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=output)
     with parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
-        assert processes.eventually(lambda: b"listening on" in (tmp_path / "log").read_bytes())
+        assert processes.eventually(lambda: b"listening on" in log.read_bytes())
         os.kill(parent.pid, signal.SIGKILL)
     assert processes.eventually(lambda: not processes.is_alive(pid))

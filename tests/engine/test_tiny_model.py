@@ -1,3 +1,5 @@
+"""The tiny model as a file; what llama.cpp makes of it is tested with the launcher."""
+
 from __future__ import annotations
 
 import hashlib
@@ -6,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gpubox.errors import ModelFileError
 from gpubox.tiny_model import SPECIAL_TOKENS, TinyShape, byte_vocabulary, make_tiny_model
 
@@ -65,7 +68,9 @@ def test_without_the_demo_packages_it_says_what_to_install(source_folder: Path, 
 
 
 def test_importing_it_costs_no_numpy() -> None:
-    code = "import sys, gpubox.tiny_model, gpubox.llama_launcher; print({'numpy', 'gguf', 'xllamacpp'} & set(sys.modules))"
+    code = (
+        "import sys, gpubox.tiny_model, gpubox.llama_launcher; print({'numpy', 'gguf', 'xllamacpp'} & set(sys.modules))"
+    )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout == "set()\n"
 
