@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import signal
 import socket
@@ -259,6 +261,21 @@ def test_a_signal_ends_it_with_status_0(
         assert processes.eventually(lambda: b"listening on" in log.read_bytes())
         server.send_signal(number)
         assert server.wait(10) == 0
+
+
+def test_a_request_in_flight_does_not_hold_it_up(
+    launched: list[str], port: int, processes: Processes, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as output, subprocess.Popen(launched, stdout=output, stderr=output) as server:
+        assert processes.eventually(lambda: b"listening on" in log.read_bytes())
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        question = {"prompt": "Hi", "n_predict": -1, "ignore_eos": True, "stream": True}
+        client.request("POST", "/completion", json.dumps(question), {"Content-Type": "application/json"})
+        assert client.getresponse().read(6) == b"data: "
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+        client.close()
 
 
 def test_it_ends_with_its_parent(launched: list[str], processes: Processes, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -258,6 +259,17 @@ def start_elsewhere(fault: str, port: int, folder: Path, number: signal.Signals)
         pid = int(other.stdout.readline())
         os.killpg(other.pid, number)
     return pid
+
+
+def test_a_server_outlives_the_thread_that_started_it(stand_in: Callable[..., ServerProcess]) -> None:
+    server = stand_in("ready")
+    thread = threading.Thread(target=server.start)
+    thread.start()
+    thread.join()
+    try:
+        server.wait_ready(30)
+    finally:
+        server.stop()
 
 
 def test_the_server_ends_with_its_guard(stand_in: Callable[..., ServerProcess], processes: Processes) -> None:
