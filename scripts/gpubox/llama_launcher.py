@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gpubox.errors import GpuboxError
 from gpubox.server_guard import die_with_parent
@@ -237,7 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(options: Sequence[tuple[str, Option, str]]) -> None:
+def _serve(options: Sequence[tuple[str, Option, str]]) -> NoReturn:
     xllamacpp = _xllamacpp()
     params = xllamacpp.CommonParams()
     params.port = 8080
@@ -250,7 +250,8 @@ def _serve(options: Sequence[tuple[str, Option, str]]) -> None:
         raise GpuboxError("error", "no model to serve", "give it with --model FILE")
     _check_address(params.hostnames[0], params.port)
     try:
-        server = xllamacpp.Server(params)  # returns when it is ready to serve; holds the GIL until then
+        # Comes back ready to serve, in threads of its own that end with the object; holds the GIL until then.
+        server = xllamacpp.Server(params)  # noqa: F841
     except RuntimeError as exc:
         raise GpuboxError("error", "llama.cpp did not start", "its log says why") from exc
 
@@ -261,7 +262,7 @@ def _serve(options: Sequence[tuple[str, Option, str]]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     wake.recv(1)
-    del server
+    os._exit(0)  # taking the server down in order would wait for the requests in flight
 
 
 def _xllamacpp() -> Any:  # noqa: ANN401 - a module without stubs

@@ -81,9 +81,7 @@ def fingerprint(path: Path, cache: Path | None = None, on_progress: OnProgress |
     for part, status in files:
         key = f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
         if key not in known:
-            known[key] = _hash(
-                part, status, lambda read, before=done: on_progress and on_progress(before + read, total)
-            )
+            known[key] = _hash(part, status, on_progress, (done, total))
             _remember(cache, key, known[key])
         parts.append(PartFingerprint(part, status.st_size, known[key]))
         done += status.st_size
@@ -123,7 +121,8 @@ def _look(path: Path) -> os.stat_result:
     return status
 
 
-def _hash(path: Path, status: os.stat_result, on_read: Callable[[int], object]) -> str:
+def _hash(path: Path, status: os.stat_result, on_progress: OnProgress | None, so_far: tuple[int, int]) -> str:
+    done, total = so_far
     digest = hashlib.sha256()
     block = memoryview(bytearray(BLOCK))
     read = 0
@@ -132,7 +131,8 @@ def _hash(path: Path, status: os.stat_result, on_read: Callable[[int], object]) 
             while count := file.readinto(block):
                 digest.update(block[:count])
                 read += count
-                on_read(read)
+                if on_progress:
+                    on_progress(done + read, total)
             after = os.fstat(file.fileno())
     except OSError as exc:
         raise ModelFileError(str(path), f"can't be read: {exc.strerror}", "check its permissions and its disk") from exc

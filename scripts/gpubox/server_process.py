@@ -108,7 +108,7 @@ class ServerProcess:
         self._lifeline, far_end = socket.socketpair()
         with far_end:
             descriptor = far_end.fileno()
-            guard = [sys.executable, "-I", "-S", GUARD, str(descriptor), self.log, str(self.log_limit)]
+            guard = [sys.executable, "-I", "-S", str(GUARD), str(descriptor), str(self.log), str(self.log_limit)]
             self._guard = subprocess.Popen(
                 [*guard, *self.argv],
                 env=self.env,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from gpubox.server_process import ServerProcess
 from gpubox.tiny_model import make_tiny_model
 
@@ -46,15 +47,17 @@ class Llama:
         self.address = url.removeprefix("http://")
 
     def get(self, path: str) -> tuple[int, Any, dict[str, str]]:
+        """Return status, body (decoded where it is JSON) and headers."""
         return self._request("GET", path, None)
 
-    def post(self, path: str, body: object, **headers: str) -> tuple[int, Any, dict[str, str]]:
-        return self._request("POST", path, json.dumps(body), **headers)
+    def post(self, path: str, body: object) -> tuple[int, Any, dict[str, str]]:
+        """Send JSON; return as `get` does."""
+        return self._request("POST", path, json.dumps(body))
 
-    def _request(self, method: str, path: str, body: str | None, **headers: str) -> tuple[int, Any, dict[str, str]]:
+    def _request(self, method: str, path: str, body: str | None) -> tuple[int, Any, dict[str, str]]:
         connection = http.client.HTTPConnection(self.address, timeout=30)
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json", **headers})
+            connection.request(method, path, body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             raw = answer.read().decode()
             is_json = (answer.getheader("Content-Type") or "").startswith("application/json")

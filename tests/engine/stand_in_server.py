@@ -1,19 +1,20 @@
+# ruff: noqa: T201 - a server prints
 """Servers with one fault each: `stand_in_server.py FAULT PORT`. They print what they do, as a real one does."""
 
 from __future__ import annotations
 
 import http.server
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 OK = (200, "application/json", '{"status":"ok"}')
 LOADING = (503, "application/json", '{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}')
@@ -56,60 +57,88 @@ def serve(port: int, answers: Mapping[str, tuple[int, str, str]]) -> None:
     http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
-def main() -> None:
-    """Show one fault."""
-    fault, port = sys.argv[1], int(sys.argv[2])
-    if fault in ANSWERS:
-        serve(port, ANSWERS[fault])
-    elif fault == "exits":
-        for number in range(20):
-            print("line", number)
-        sys.stdout.buffer.write(b"not UTF-8: \xff\n")
-        sys.exit(3)
-    elif fault == "crashes":
-        os.kill(os.getpid(), signal.SIGABRT)
-    elif fault == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif fault == "dies-while-loading":
-        with socket.create_server(("127.0.0.1", port)) as listener:
-            listener.accept()
-            print("loading tensors", flush=True)
-            time.sleep(0.1)
-            sys.exit(1)
-    elif fault == "garbage":
-        with socket.create_server(("127.0.0.1", port)) as listener:
-            connection, _ = listener.accept()
-            connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-            time.sleep(60)
-    elif fault == "silent":
-        with socket.create_server(("127.0.0.1", port)):
-            time.sleep(60)
-    elif fault == "late":  # as ik_llama.cpp: bound at once, served after the load
-        with socket.create_server(("127.0.0.1", port), backlog=5) as listener:
-            time.sleep(0.5)
-            for answer in (OK, TOKEN):
-                connection, _ = listener.accept()
-                connection.recv(65536)
-                body = answer[2]
-                connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-                connection.close()
-            time.sleep(60)
-    elif fault == "stubborn":  # neither it nor its child ends at SIGTERM
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-        print("stubborn", flush=True)
-        time.sleep(60)
-    elif fault == "leaves-a-child":
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    elif fault == "talks":
-        for number in range(20000):
-            print("line", number)
-        serve(port, ANSWERS["ready"])
-    elif fault == "environment":
-        print(json.dumps({name: os.environ[name] for name in ("GPUBOX_A",)}), flush=True)
-        print("SIGPIPE", signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN, flush=True)
-        sys.exit(0)
+def exits(_: int) -> None:
+    """End at once, with much to say and one byte that is no text."""
+    for number in range(20):
+        print("line", number)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(b"not UTF-8: \xff\n")
+    sys.exit(3)
 
+
+def dies_while_loading(port: int) -> None:
+    """Bind, take a connection, and end without an answer."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        listener.accept()
+        print("loading tensors")
+        sys.exit(1)
+
+
+def garbage(port: int) -> None:
+    """Speak another protocol."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        connection, _ = listener.accept()
+        connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+        time.sleep(60)
+
+
+def silent(port: int) -> None:
+    """Bind and never answer."""
+    with socket.create_server(("127.0.0.1", port)):
+        time.sleep(60)
+
+
+def late(port: int) -> None:
+    """Bind at once and answer after the load, as ik_llama.cpp does."""
+    with socket.create_server(("127.0.0.1", port), backlog=5) as listener:
+        time.sleep(0.5)
+        for _, _, body in (OK, TOKEN):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        time.sleep(60)
+
+
+def stubborn(_: int) -> None:
+    """Ignore SIGTERM, and so does a child."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    leaves_a_child(0)
+    print("stubborn", flush=True)
+    time.sleep(60)
+
+
+def leaves_a_child(_: int) -> None:
+    """End with a child alive."""
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+
+def talks(port: int) -> None:
+    """Print much, then serve."""
+    for number in range(20000):
+        print("line", number)
+    serve(port, ANSWERS["ready"])
+
+
+def environment(_: int) -> None:
+    """Show one variable."""
+    print(f"GPUBOX_A={os.environ['GPUBOX_A']}")
+
+
+FAULTS: Mapping[str, Callable[[int], None]] = {
+    **{name: partial(serve, answers=answers) for name, answers in ANSWERS.items()},
+    "crashes": lambda _: os.kill(os.getpid(), signal.SIGABRT),
+    "killed": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "exits": exits,
+    "dies-while-loading": dies_while_loading,
+    "garbage": garbage,
+    "silent": silent,
+    "late": late,
+    "stubborn": stubborn,
+    "leaves-a-child": leaves_a_child,
+    "talks": talks,
+    "environment": environment,
+}
 
 if __name__ == "__main__":
-    main()
+    FAULTS[sys.argv[1]](int(sys.argv[2]))

@@ -1,5 +1,9 @@
+"""The launcher: its command line, and a real llama.cpp behind it."""
+
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import signal
 import socket
@@ -9,10 +13,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gpubox.errors import GpuboxError
-from gpubox.llama_launcher import BY_NAME, OPTIONS, help_text, main, read_command_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from gpubox.errors import GpuboxError
+from gpubox.llama_launcher import BY_NAME, OPTIONS, help_text, main, read_command_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,7 +163,7 @@ def test_a_wrong_command_line_is_refused_in_the_engines_words(words: str, messag
 )
 def test_a_bad_value_ends_it_with_status_1_in_the_engines_words(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_main("-m", "x.gguf", *words.split()) == 1
-    assert capsys.readouterr().err == f"error: invalid parameter for argument: {words.split()[0]}\n"
+    assert capsys.readouterr().err == f"error: invalid parameter for argument: {words.partition(' ')[0]}\n"
 
 
 def run_main(*words: str) -> int:
@@ -242,27 +247,45 @@ def test_speculative_decoding_reports_its_drafts(llama: Llama) -> None:
     assert timings["draft_n"] >= timings["draft_n_accepted"] > 0
 
 
+@pytest.fixture
+def launched(launcher: tuple[str, ...], tiny_model: Path, port: int) -> list[str]:
+    return [*launcher, "-m", str(tiny_model), "-c", "512", "-t", "1", "--port", str(port)]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_status_0(
-    number: signal.Signals, launcher: tuple[str, ...], tiny_model: Path, port: int, processes: Processes, tmp_path: Path
+    number: signal.Signals, launched: list[str], processes: Processes, tmp_path: Path
 ) -> None:
-    words = [*launcher, "-m", str(tiny_model), "-c", "512", "-t", "1", "--port", str(port)]
-    with (tmp_path / "log").open("wb") as log, subprocess.Popen(words, stdout=log, stderr=log) as server:
-        assert processes.eventually(lambda: b"listening on" in (tmp_path / "log").read_bytes())
+    log = tmp_path / "log"
+    with log.open("wb") as output, subprocess.Popen(launched, stdout=output, stderr=output) as server:
+        assert processes.eventually(lambda: b"listening on" in log.read_bytes())
         server.send_signal(number)
         assert server.wait(10) == 0
 
 
-def test_it_ends_with_its_parent(
-    launcher: tuple[str, ...], tiny_model: Path, port: int, processes: Processes, tmp_path: Path
+def test_a_request_in_flight_does_not_hold_it_up(
+    launched: list[str], port: int, processes: Processes, tmp_path: Path
 ) -> None:
-    words = [*launcher, "-m", str(tiny_model), "-c", "512", "-t", "1", "--port", str(port)]
-    code = f"import subprocess; p = subprocess.Popen({words!r}); print(p.pid, flush=True); p.wait()"
-    with (tmp_path / "log").open("wb") as log:
-        parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=log)
+    log = tmp_path / "log"
+    with log.open("wb") as output, subprocess.Popen(launched, stdout=output, stderr=output) as server:
+        assert processes.eventually(lambda: b"listening on" in log.read_bytes())
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        question = {"prompt": "Hi", "n_predict": -1, "ignore_eos": True, "stream": True}
+        client.request("POST", "/completion", json.dumps(question), {"Content-Type": "application/json"})
+        assert client.getresponse().read(6) == b"data: "
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+        client.close()
+
+
+def test_it_ends_with_its_parent(launched: list[str], processes: Processes, tmp_path: Path) -> None:
+    code = f"import subprocess; p = subprocess.Popen({launched!r}); print(p.pid, flush=True); p.wait()"
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=output)
     with parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
-        assert processes.eventually(lambda: b"listening on" in (tmp_path / "log").read_bytes())
+        assert processes.eventually(lambda: b"listening on" in log.read_bytes())
         os.kill(parent.pid, signal.SIGKILL)
     assert processes.eventually(lambda: not processes.is_alive(pid))

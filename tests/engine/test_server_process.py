@@ -1,3 +1,5 @@
+"""A server as a child process: a real one, and stand-ins with one fault each."""
+
 from __future__ import annotations
 
 import os
@@ -6,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from gpubox.errors import EndpointError, PortInUseError, ServerError, ServerExitedError, ServerNotReadyError
 from gpubox.server_process import ServerProcess, how_it_ended
 
@@ -120,35 +124,29 @@ def test_a_server_that_never_gets_ready_is_given_up_at_the_limit(
     )
 
 
+ANOTHER_FAMILY = (
+    "URL/health: it does not answer as llama.cpp's family does (FOUND); "
+    "check the address, and that the server there is llama.cpp or ik_llama.cpp"
+)
+ANOTHER_PROTOCOL = (
+    "URL: what answers is not an HTTP server; check the address, and that the server there is llama.cpp or ik_llama.cpp"
+)
+WITHOUT_KEY = "URL: the server asks for an API key; name its file in security.api_key_file"
+FAILED_COMPLETION = (
+    'URL/completion: the first completion failed (HTTP 500: {"error":{"code":500,"message":"out of memory"}}); '
+    "the server's log should say why"
+)
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (
-            "page",
-            "URL/health: it does not answer as llama.cpp's family does (<!doctype html><title>Welcome</title>); "
-            "check the address, and that the server there is llama.cpp or ik_llama.cpp",
-        ),
-        (
-            "bare",
-            "URL/health: it does not answer as llama.cpp's family does (); "
-            "check the address, and that the server there is llama.cpp or ik_llama.cpp",
-        ),
-        (
-            "not-found",
-            "URL/health: it does not answer as llama.cpp's family does (HTTP 404); "
-            "check the address, and that the server there is llama.cpp or ik_llama.cpp",
-        ),
-        (
-            "garbage",
-            "URL: what answers is not an HTTP server; "
-            "check the address, and that the server there is llama.cpp or ik_llama.cpp",
-        ),
-        ("needs-key", "URL: the server asks for an API key; name its file in security.api_key_file"),
-        (
-            "no-token",
-            'URL/completion: the first completion failed (HTTP 500: {"error":{"code":500,"message":"out of memory"}}); '
-            "the server's log should say why",
-        ),
+        ("page", ANOTHER_FAMILY.replace("FOUND", "<!doctype html><title>Welcome</title>")),
+        ("bare", ANOTHER_FAMILY.replace("FOUND", "")),
+        ("not-found", ANOTHER_FAMILY.replace("FOUND", "HTTP 404")),
+        ("garbage", ANOTHER_PROTOCOL),
+        ("needs-key", WITHOUT_KEY),
+        ("no-token", FAILED_COMPLETION),
     ],
 )
 def test_an_answer_that_is_not_the_familys_ends_the_wait(
@@ -186,12 +184,19 @@ def test_a_log_that_cannot_be_written_is_named(port: int, tmp_path: Path) -> Non
     assert str(caught.value) == f"{tmp_path}: can't be written: Is a directory; choose another folder"
 
 
-def test_the_server_gets_our_environment_with_additions_and_ordinary_signals(
+def test_the_server_gets_our_environment_with_additions(
     stand_in: Callable[..., ServerProcess], processes: Processes
 ) -> None:
     with stand_in("environment", env={"GPUBOX_A": "1"}) as server:
         assert processes.eventually(lambda: server.status() == 0)
-    assert server.last_lines() == ['{"GPUBOX_A": "1"}', "SIGPIPE True"]
+    assert server.last_lines() == ["GPUBOX_A=1"]
+
+
+def test_the_server_ignores_no_signal(port: int, tmp_path: Path, processes: Processes) -> None:
+    argv = ["grep", "SigIgn", "/proc/self/status"]
+    with ServerProcess(argv, url=f"http://127.0.0.1:{port}", log=tmp_path / "log") as server:
+        assert processes.eventually(lambda: server.status() == 0)
+    assert server.last_lines() == ["SigIgn:\t0000000000000000"]
 
 
 def test_the_log_stays_bounded_and_its_last_lines_are_there(stand_in: Callable[..., ServerProcess]) -> None:
@@ -254,6 +259,17 @@ def start_elsewhere(fault: str, port: int, folder: Path, number: signal.Signals)
         pid = int(other.stdout.readline())
         os.killpg(other.pid, number)
     return pid
+
+
+def test_a_server_outlives_the_thread_that_started_it(stand_in: Callable[..., ServerProcess]) -> None:
+    server = stand_in("ready")
+    thread = threading.Thread(target=server.start)
+    thread.start()
+    thread.join()
+    try:
+        server.wait_ready(30)
+    finally:
+        server.stop()
 
 
 def test_the_server_ends_with_its_guard(stand_in: Callable[..., ServerProcess], processes: Processes) -> None:

@@ -1,3 +1,5 @@
+"""The tiny model as a file; what llama.cpp makes of it is tested with the launcher."""
+
 from __future__ import annotations
 
 import hashlib
@@ -6,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gpubox.errors import ModelFileError
 from gpubox.tiny_model import SPECIAL_TOKENS, TinyShape, byte_vocabulary, make_tiny_model
 
