@@ -133,7 +133,7 @@ def _private_apt(folder: Path, mirror: str) -> dict[str, str]:
         "APT::Sandbox::User": "root",  # another user could not write into the checkout
     }
     machine = subprocess.run(["apt-config", "dump"], capture_output=True, check=True, text=True).stdout
-    lines = [line for line in machine.splitlines() if line.startswith("Acquire::http")]
+    lines = [line for line in machine.splitlines() if line.startswith(("Acquire::http", "Acquire::Check-"))]
     lines += [f'{key} "{value}";' for key, value in settings.items()]
     (folder / "apt.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {**os.environ, "APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C"}

@@ -1,7 +1,7 @@
 """Which arguments each form of a command line carries unchanged; the others are refused by name.
 
-Measured with Podman's generator 5.4.2 and systemd 252 and 257; the generator's splitting and quoting code is the same
-in every release from 4.4 on (pkg/systemd/parser/split.go).
+Measured with Podman's generator 4.9.3 and 5.4.2 and with systemd 252. From Podman 4.4 on, the generator's splitting and
+quoting differ only in octal escapes, which are never written here (pkg/systemd/parser/split.go).
 """
 
 from __future__ import annotations

@@ -32,9 +32,7 @@ _TEMPLATE: dict[Form, str] = {
     "systemd": "podman-run.service.j2",
 }
 _CONTINUED = " \\\n    "
-_STOP_GRACE_S = (
-    10  # podman kills after stop_timeout_s; systemd waits a little longer, so that podman is the one to do it
-)
+_STOP_GRACE_S = 10  # systemd waits longer than podman, so that podman is the one to kill
 
 # Before the options that the forms share. Podman's generator adds its own to a Quadlet file.
 _OWN: dict[Form, tuple[str, ...]] = {

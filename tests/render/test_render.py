@@ -18,12 +18,11 @@ from hypothesis import strategies as st
 import golden
 from argvs import REALISTIC, argvs
 from deployment_samples import FULL, MINIMAL, SAMPLES
-from gpubox.arguments import Form, check_argument, check_line
+from gpubox.arguments import Form, check_line
 from gpubox.errors import ArgumentError
 from gpubox.podman_run import grouped
 from gpubox.render import command_line, render, template_path, unit_filename, unit_of
 from gpubox.systemd_quoting import quote_exec, split_exec, unit_values
-from quadlet_generator import generate
 from systemd_reader import read_commands
 
 if TYPE_CHECKING:
@@ -61,109 +60,6 @@ def test_an_option_keeps_its_values_beside_it_in_a_group() -> None:
         ["--mla", "3", "a"],
         ["-fa"],
     ]
-
-
-# The argv through Podman's generator
-
-
-@pytest.mark.usefixtures("generator")
-@settings(max_examples=40, deadline=None)
-@given(st.lists(argvs(), min_size=60, max_size=60))
-def test_the_generated_service_runs_the_argv_unchanged(batch: list[list[str]]) -> None:
-    _assert_generated([tuple(argv) for argv in batch])
-
-
-@pytest.mark.usefixtures("generator")
-def test_the_generated_service_runs_every_realistic_argument_unchanged() -> None:
-    _assert_generated([(arg, "after") for arg in REALISTIC])
-
-
-def _assert_generated(batch: list[tuple[str, ...]]) -> None:
-    carried = [tuple(arg for arg in argv if _is_carried(arg, "quadlet")) for argv in batch]
-    units = {f"u{index}.container": render(_with_argv(argv), "quadlet") for index, argv in enumerate(carried)}
-    services, said = generate(units)
-    assert said == ""
-    found = [_podman(services[f"u{index}.service"], "tiny")[1] for index in range(len(carried))]
-    assert found == [list(argv) for argv in carried]
-
-
-@pytest.mark.usefixtures("generator")
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
-        ('""', ["podman", "before"]),
-        ('";"', "podman before ; after: a second command follows a ';'"),
-        ('"\x80"', ["podman", "before", "\udc80", "after"]),
-        (r'"\xef\xb7\x90"', ["podman", "before", "ï·\x90", "after"]),
-        ('"\ufdd0"', "no line"),
-    ],
-)
-def test_what_is_refused_for_quadlet_is_lost_or_broken_on_its_way(written: str, read: list[str] | str) -> None:
-    quadlet = f'[Container]\nImage=localhost/llama:1\nExec="before" {written} "after"\n'
-    services, _ = generate({"x.container": quadlet})
-    values = unit_values(services["x.service"], "Service", "ExecStart")
-    tails = [value.partition("localhost/llama:1")[2] for value in values]
-    assert _outcome(tails) == read
-
-
-def _outcome(tails: list[str]) -> list[str] | str:
-    if not tails:
-        return "no line"
-    try:
-        return split_exec(f"podman{tails[0]}")
-    except ArgumentError as error:
-        return str(error)
-
-
-@pytest.mark.usefixtures("generator")
-@pytest.mark.parametrize("name", SAMPLES)
-def test_the_generated_service_runs_the_command_of_the_other_forms(name: str) -> None:
-    sample = SAMPLES[name]
-    services, said = generate({unit_filename(sample, "quadlet"): render(sample, "quadlet")})
-    assert said == ""
-    options, argv = _podman(services[f"{sample.name}.service"], sample.name)
-    expected = command_line(sample, "systemd")
-    image = expected.index(sample.image)
-    assert sorted(options) == sorted(word.lower() if "--cap-" in word else word for word in expected[2:image])
-    assert argv == expected[image + 1 :]
-
-
-@pytest.mark.usefixtures("generator")
-def test_what_the_generator_does_not_know_it_hands_on_to_systemd() -> None:
-    services, _ = generate({unit_filename(FULL, "quadlet"): render(FULL, "quadlet")})
-    (service,) = services.values()
-    assert unit_values(service, "Unit", "Description") == ["GLM-5.2 at 1.630 bpw, 100%% on GPU, MTP"]
-    assert unit_values(service, "Unit", "Conflicts") == ["glm-5.2-q2.service qwen.service"]
-    assert unit_values(service, "Unit", "StartLimitBurst") == ["4"]
-    assert unit_values(service, "Service", "TimeoutStartSec") == ["1800"]
-    assert unit_values(service, "Service", "TimeoutStopSec") == ["130"]
-    assert unit_values(service, "Install", "WantedBy") == ["multi-user.target"]
-
-
-def _podman(service: str, name: str) -> tuple[list[str], list[str]]:
-    """Return the options and the server's arguments of a generated service, each option written `--name=value`."""
-    (value,) = unit_values(service, "Service", "ExecStart")
-    words = split_exec(value, {"t": "/run", "N": name})
-    assert words[:2] == ["/usr/bin/podman", "run"]
-    options: list[str] = []
-    rest = iter(words[2:])
-    long = {"-d": "--detach", "-v": "--volume"}
-    for word in rest:
-        if not word.startswith("-"):
-            break
-        flag = long.get(word, word)
-        takes_value = flag in {
-            "--name",
-            "--device",
-            "--cap-drop",
-            "--cap-add",
-            "--volume",
-            "--publish",
-            "--env",
-            "--network",
-        }
-        options.append(f"{flag}={next(rest)}" if takes_value else flag)
-    return [option for option in options if not option.startswith("--cidfile=")], list(rest)
 
 
 # The argv through systemd
@@ -354,14 +250,6 @@ def test_a_variable_that_a_form_cannot_carry_is_named() -> None:
 
 def _with_argv(argv: tuple[str, ...] | list[str]) -> Deployment:
     return replace(MINIMAL, argv=tuple(argv))
-
-
-def _is_carried(arg: str, form: Form) -> bool:
-    try:
-        check_argument("", arg, form)
-    except ArgumentError:
-        return False
-    return True
 
 
 def _refusal(deployment_argv: tuple[str, ...], form: Form) -> str:
