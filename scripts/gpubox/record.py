@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SampleKind = Literal["warmup", "measured"]
-RunStatus = Literal["running", "done", "interrupted", "failed"]
+Ending = Literal["done", "interrupted", "failed"]
+RunStatus = Literal["running"] | Ending
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Workload:
         min_reps: measured repetitions before the interval may stop the run.
         max_reps: the cap.
         target: half-width of the 95 % interval relative to the mean at which the run may stop (0.01 = 1 %).
+        budget_s: seconds after which no repetition is begun once three are valid; None for no limit.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Workload:
     min_reps: int = 5
     max_reps: int = 15
     target: float = 0.01
+    budget_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - a server prints
 """Servers with one fault each: `stand_in_server.py FAULT PORT`. They print what they do, as a real one does."""
 
 from __future__ import annotations

@@ -32,10 +32,10 @@ def main() -> int:
             outcomes["refused" if isinstance(result, str) else "read"] += 1
         except Exception:  # noqa: BLE001 - what this looks for
             outcomes["broken"] += 1
-            print(f"seed {seed}:\n{traceback.format_exc()}")  # noqa: T201 - a report
+            print(f"seed {seed}:\n{traceback.format_exc()}")
         slowest = max(slowest, (time.perf_counter() - began, seed))
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(dict(outcomes), f"slowest {slowest[0] * 1e3:.1f} ms (seed {slowest[1]}), peak RSS {rss:.0f} MiB")  # noqa: T201
+    print(dict(outcomes), f"slowest {slowest[0] * 1e3:.1f} ms (seed {slowest[1]}), peak RSS {rss:.0f} MiB")
     return 1 if outcomes["broken"] or rss > MAX_RSS_MIB else 0
 
 

@@ -187,7 +187,7 @@ desription: x
         "b.yml: server.foo_bar: unknown field; an option without a field goes into extra_args: [--foo-bar, VALUE]",
         "b.yml: server.temp: unknown field; `temp` belongs to sampling",
         "b.yml: server.no_flash_attn: contradicts server.flash_attn; keep one of them",
-        'b.yml: experts[1].layers: must be text (got 5); put it in quotes',
+        "b.yml: experts[1].layers: must be text (got 5); put it in quotes",
         'b.yml: experts[1].device: must be a device (got "GPU0"); write CPU, CUDA0, CUDA1, …',
         'b.yml: experts[0].layers: has a range that runs backwards (got "6-3")',
         'b.yml: speculative[1].type: must be one of mtp, draft, dflash, eagle3, suffix, ngram-simple, ngram-map-k, ngram-map-k4v, ngram-mod, ngram-cache (got "mtb"); did you mean mtp?',
@@ -220,7 +220,7 @@ RULES: list[tuple[str, str]] = [
     ("model: {path: /m}\nspeculative: [{type: mtp}, {type: mtp}]", 'p.yml: speculative[1].type: is the same as the first stage\'s (got "mtp")'),
     ("model: {path: /m}\nspeculative: [{type: mtp}, {type: suffix}]", "p.yml: speculative: the engine refuses mtp followed by suffix; two stages are an n-gram or suffix stage, then mtp or draft"),
     ("model: {path: /m}\nspeculative: [{type: draft}]", "p.yml: speculative[0].type: `draft` needs a draft model; add --model-draft FILE to extra_args"),
-    ("model: {path: /m}\nspeculative: [{type: suffix}, {type: mtp}, {type: draft}]", "p.yml: speculative: can have at most 2 items (got [{\"type\": \"suffix\"}, {\"type\": \"mtp\"}, {\"type\": \"draft\"}])"),
+    ("model: {path: /m}\nspeculative: [{type: suffix}, {type: mtp}, {type: draft}]", 'p.yml: speculative: can have at most 2 items (got [{"type": "suffix"}, {"type": "mtp"}, {"type": "draft"}])'),
     ("model: {path: /m}\nserver: {fit: true, n_cpu_moe: 4}", "p.yml: server.fit: the engine refuses `fit` together with n_cpu_moe; remove one of them"),
     ("model: {path: /m}\nserver: {cont_batching: true, no_cont_batching: true}", "p.yml: server.no_cont_batching: contradicts server.cont_batching; keep one of them"),
     ("model: {path: /m}\nserver: {rope_scale: .inf}", "p.yml: server.rope_scale: must be a finite number (got Infinity)"),
@@ -242,10 +242,11 @@ def test_a_broken_rule_is_named_whole(write: Write, text: str, message: str) -> 
 
 def test_a_file_name_that_no_service_can_have_is_refused(write: Write) -> None:
     path = write(**{"My Profile": "model: {path: /m.gguf}"})
-    assert messages(path) == [
+    (message,) = messages(path)
+    assert message == (
         "My Profile.yml: the file's name can't name a service (got 'My Profile'); "
         "use lower-case letters, digits, `.`, `_` and `-`, at most 63 characters"
-    ]
+    )
 
 
 @pytest.mark.parametrize(

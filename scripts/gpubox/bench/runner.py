@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WARMUP_TOKENS = 16
 MAX_INVALID_IN_A_ROW = 3
+MIN_VALID_IN_BUDGET = 3
 _DRAFT_PROBE_TOKENS = 8
 _ROUND_TRIPS = 5
 
@@ -84,7 +85,11 @@ def run_workload(endpoint: Endpoint, workload: Workload, route: Route) -> Iterat
         prompts.correction += sample.prompt_n - workload.n_prompt  # the template's special tokens, told by the server
     samples: list[Sample] = []
     invalid_in_a_row = 0
+    start = time.monotonic()
     while len(samples) < workload.max_reps and not tight(samples, workload):
+        late = workload.budget_s is not None and time.monotonic() - start > workload.budget_s
+        if late and len(samples) >= MIN_VALID_IN_BUDGET:
+            return
         prompt = prompts.make(workload.n_prompt, f"{workload.seed}/{len(samples)}/{invalid_in_a_row}")
         sample = measure(endpoint, Request(route, prompt, workload.n_prompt, workload.n_gen, index, "measured", rtt_ms))
         yield sample

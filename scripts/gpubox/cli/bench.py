@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--reps", type=positive, metavar="N", help="most repetitions (15)")
     parser.add_argument("--target", type=_percent, metavar="PCT", help="relative half-width to stop at, percent (1)")
+    parser.add_argument(
+        "--budget", type=float, metavar="S", help="begin no repetition after S seconds (from the third on)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of the prompts (1)")
     parser.add_argument("--route", choices=["auto", "completion", "chat"], default="auto", help="which API to measure")
     parser.add_argument("--api-key-file", type=Path, metavar="FILE", help="key for --endpoint, first line of a file")
@@ -132,7 +135,7 @@ def _workload(args: argparse.Namespace, n_ctx: int | None) -> Workload:
     from gpubox.record import Workload
 
     n_prompt = args.pp or (min(DEFAULT_PP, max(1, n_ctx // 2)) if n_ctx else DEFAULT_PP)
-    workload = Workload(f"pp{n_prompt}+tg{args.tg}", n_prompt, args.tg, seed=args.seed)
+    workload = Workload(f"pp{n_prompt}+tg{args.tg}", n_prompt, args.tg, seed=args.seed, budget_s=args.budget)
     if args.target is not None:
         workload = replace(workload, target=args.target / 100)
     if args.reps is not None:

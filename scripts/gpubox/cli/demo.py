@@ -20,7 +20,8 @@ gpubox demo --reps 3
 """
 
 PROFILES = ("demo", "demo-small-batch")
-N_PROMPT, N_GEN = 1024, 64
+N_PROMPT, N_GEN = 512, 48
+BUDGET_S = 25.0  # a profile; keeps the demo under two minutes on two cores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,14 @@ def run(args: argparse.Namespace) -> int:
     from gpubox.tiny_model import make_tiny_model
 
     loaded = [load_profile(name) for name in PROFILES]
-    workload = Workload(f"pp{N_PROMPT}+tg{N_GEN}", N_PROMPT, N_GEN, min_reps=min(5, args.reps), max_reps=args.reps)
+    workload = Workload(
+        f"pp{N_PROMPT}+tg{N_GEN}",
+        N_PROMPT,
+        N_GEN,
+        min_reps=min(5, args.reps),
+        max_reps=args.reps,
+        budget_s=BUDGET_S,
+    )
     model = demo_model()
     progress = Progress()
     batch = new_id()
