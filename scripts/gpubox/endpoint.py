@@ -167,6 +167,8 @@ class Endpoint:
     def _read(self, response: http.client.HTTPResponse, path: str) -> Answer:
         try:
             raw = response.read(MAX_ANSWER_BYTES)
+            if response.length and len(raw) < MAX_ANSWER_BYTES:  # `read(n)` does not complain of a short body
+                raise http.client.IncompleteRead(raw, response.length)
         except (OSError, http.client.HTTPException) as error:
             self._broken(path, error)
         if not response.isclosed():  # more than we would ever want: don't read it as the next answer
