@@ -48,5 +48,8 @@ golden: $(VENV)/.dev ## write the golden files anew; git shows what changed
 bench: $(VENV)/.dev ## the benchmarks of tests/benchmarks, as ratios
 	@for f in tests/benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
 
+schema: $(VENV)/.base ## write the committed JSON schema of profiles anew
+	@$(BIN)/gpubox check --json-schema > inventory/profile.schema.json
+
 clean: ## remove the virtual environment and the caches
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible

@@ -7,7 +7,7 @@ quoting differ only in octal escapes, which are never written here (pkg/systemd/
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from gpubox.errors import ArgumentError
 from gpubox.systemd_quoting import LONG_LINE_MAX, NONCHARACTER, quote_exec
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Form = Literal["command", "quadlet", "systemd"]
+FORMS: tuple[Form, ...] = get_args(Form)
 
 MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 """Longest argument that Linux executes a program with, 4 KiB pages (MAX_ARG_STRLEN in execve(2), NUL included)."""

@@ -17,7 +17,7 @@ class Mount:
         source: absolute path on the host.
         target: absolute path in the container.
         read_only: mounted `ro`.
-        relabel: SELinux relabel for this container alone (`Z`); walks the whole tree once.
+        relabel: SELinux label that all containers share (`z`); relabelling walks the whole tree once.
     """
 
     source: str

@@ -110,7 +110,8 @@ def _files(deployment: Deployment) -> Iterator[Option]:
 
 
 def _volume(mount: Mount) -> str:
-    flags = ["ro" if mount.read_only else "rw", *(["Z"] if mount.relabel else [])]
+    # `z` is the label that containers share: `Z` would take a model away from another profile that serves it
+    flags = ["ro" if mount.read_only else "rw", *(["z"] if mount.relabel else [])]
     return f"{mount.source}:{mount.target}:{','.join(flags)}"
 
 

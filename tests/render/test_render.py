@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from shutil import which
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import golden
 from argvs import REALISTIC, argvs
 from deployment_samples import FULL, MINIMAL, SAMPLES
-from gpubox.arguments import Form, check_line
+from gpubox.arguments import FORMS, Form, check_line
 from gpubox.errors import ArgumentError
 from gpubox.podman_run import grouped
 from gpubox.render import command_line, render, template_path, unit_filename, unit_of
@@ -28,7 +28,6 @@ from systemd_reader import read_commands
 if TYPE_CHECKING:
     from gpubox.deployment import Deployment
 
-FORMS: tuple[Form, ...] = get_args(Form)
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 
 

@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", metavar="BOX", help="a host of the inventory; by default a box with gpubox's defaults"
     )
-    parser.add_argument("--format", choices=["quadlet", "systemd", "command"], default="quadlet", help="what to write")
+    from gpubox.arguments import FORMS
+
+    parser.add_argument("--format", choices=FORMS, default="quadlet", help="what to write")
     parser.add_argument("--start-at-boot", action="store_true", help="let the unit start with the box")
     parser.add_argument("--json", action="store_true", help="print argv, unit name and text as JSON")
 

@@ -9,7 +9,7 @@ podman run --name=glm-5.2-1.630bpw-mtp --rm --replace \
     --read-only-tmpfs=true \
     --tmpfs=/var/cache/llama \
     --volume=/srv/models/models--sokann--GLM-5.2-GGUF-1.630bpw:/models:ro \
-    --volume=/var/lib/gpubox/slots:/slots:rw,Z \
+    --volume=/var/lib/gpubox/slots:/slots:rw,z \
     --secret=glm-api-key,type=mount,target=/run/secrets/api-key \
     --publish=0.0.0.0:8000:8080 \
     '--publish=[::1]:8001:8080' \
