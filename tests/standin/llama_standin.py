@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import socket
+import sys
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,7 @@ SPIN_S = 0.002
 SPECIAL = "<bos>"
 TEMPLATE_WORDS = ["<user>", "<assistant>"]
 FAULTS = (
+    "exit",  # ends at once
     "cached",  # the cache can't be switched off: three quarters of each prompt are taken from it
     "truncated",  # long prompts are cut and answered with 200
     "short",  # generation ends at half of what was asked
@@ -298,7 +300,12 @@ def main() -> None:
     parser.add_argument("--drafted", type=int, default=4, help="draft tokens per round")
     parser.add_argument("--accepted", type=int, default=0, help="of which accepted; 0: no drafts")
     parser.add_argument("--fault", choices=FAULTS)
-    server = Server(parser.parse_args())
+    parser.add_argument("--version", action="version", version="version: 1 (standin)")
+    options, _ = parser.parse_known_args()  # a real llama-server's command line may follow
+    if options.fault == "exit":
+        print("loading model\nggml_cuda_init: failed to initialize CUDA: no CUDA-capable device is detected")
+        sys.exit(1)
+    server = Server(options)
     print(f"http://{server.server_address[0]}:{server.server_port}", flush=True)
     server.serve_forever()
 
