@@ -7,42 +7,23 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from gguf_writer import write_gguf
+
+from cli.console import Console
 from standin.start import PROGRAM, standin
 
-GPUBOX = Path(sys.executable).with_name("gpubox")
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
 
 
-class Console:
-    """A user's shell: an empty folder, an empty home, and the gpubox command.
-
-    Args:
-        folder: where it stands.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {**os.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
-        self.environment.pop("XDG_CACHE_HOME", None)
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [GPUBOX, *words], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60, check=False
-        )  # fmt: skip  # one call
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [GPUBOX, *words],
-            cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
-        )  # fmt: skip  # one call
+class Bench(Console):
+    """A console with the results of its own runs at hand."""
 
     def results(self) -> list[dict[str, Any]]:
         done = self.run("results", "--json", "--limit", "0")
@@ -58,13 +39,13 @@ class Console:
 
 
 @pytest.fixture
-def console(tmp_path: Path) -> Console:
+def console(tmp_path: Path) -> Bench:
     port = free_port()
     (tmp_path / "fast.yml").write_text(
         f"model: {{path: /none.gguf}}\nengine: {{name: llama_cpp}}\nport: {port}\nhealth: {{start_timeout: 3}}\n"
     )
     write_gguf(tmp_path / "model.gguf", tensors=[("a.weight", "f32", (32,))])
-    return Console(tmp_path)
+    return Bench(tmp_path)
 
 
 def free_port() -> int:
@@ -73,7 +54,7 @@ def free_port() -> int:
         return port
 
 
-def port_of(console: Console) -> int:
+def port_of(console: Bench) -> int:
     return int((console.folder / "fast.yml").read_text().split("port: ")[1].split()[0])
 
 
@@ -81,8 +62,7 @@ def server(*options: str) -> str:
     return " ".join([sys.executable, str(PROGRAM), *options])
 
 
-def local(console: Console, *options: str, model: str = "model.gguf") -> tuple[str, ...]:
-    _ = console
+def local(*options: str, model: str = "model.gguf") -> tuple[str, ...]:
     return (
         "bench",
         "fast.yml",
@@ -99,7 +79,7 @@ def local(console: Console, *options: str, model: str = "model.gguf") -> tuple[s
     )
 
 
-def test_an_endpoint_is_measured_and_printed_in_the_shape_of_every_result(console: Console) -> None:
+def test_an_endpoint_is_measured_and_printed_in_the_shape_of_every_result(console: Bench) -> None:
     with standin("--pp", "2000", "--tg", "500", "--accepted", "2") as url:
         done = console.run("bench", "--endpoint", url, "--pp", "100", "--tg", "32", "--reps", "3", "--json")
     assert (done.returncode, done.stderr) == (0, "")
@@ -111,8 +91,8 @@ def test_an_endpoint_is_measured_and_printed_in_the_shape_of_every_result(consol
     assert isinstance(result["flags"], list)
 
 
-def test_a_profile_is_served_measured_recorded_and_stopped(console: Console) -> None:
-    done = console.run(*local(console))
+def test_a_profile_is_served_measured_recorded_and_stopped(console: Bench) -> None:
+    done = console.run(*local())
     assert done.returncode == 0, done.stderr
     (result,) = console.results()
     assert (result["profile"], result["status"], result["pp_tps"]["n"]) == ("fast", "done", 3)
@@ -120,81 +100,81 @@ def test_a_profile_is_served_measured_recorded_and_stopped(console: Console) -> 
         socket.create_connection(("127.0.0.1", port_of(console)))
 
 
-def test_a_second_run_adds_to_the_history(console: Console) -> None:
+def test_a_second_run_adds_to_the_history(console: Bench) -> None:
     for _ in range(2):
-        assert console.run(*local(console)).returncode == 0
+        assert console.run(*local()).returncode == 0
     assert [result["profile"] for result in console.results()] == ["fast", "fast"]
 
 
-def test_a_missing_model_is_named(console: Console) -> None:
-    message = console.refusal(*local(console, model="other.gguf"))
+def test_a_missing_model_is_named(console: Bench) -> None:
+    message = console.refusal(*local(model="other.gguf"))
     assert message == "gpubox: other.gguf: does not exist; check the path\n"
 
 
-def test_a_truncated_model_is_named(console: Console) -> None:
+def test_a_truncated_model_is_named(console: Bench) -> None:
     path = console.folder / "model.gguf"
     path.write_bytes(path.read_bytes()[:-100])
-    message = console.refusal(*local(console))
+    message = console.refusal(*local())
     assert message == (
         "gpubox: model.gguf: is 100 bytes too short: 156 of 256 (tensor 'a.weight' is cut off); download or copy it again\n"
     )
 
 
-def test_a_file_that_is_no_gguf_is_named(console: Console) -> None:
+def test_a_file_that_is_no_gguf_is_named(console: Bench) -> None:
     (console.folder / "model.gguf").write_text("<!doctype html><html><body>404</body></html>" * 9)
-    message = console.refusal(*local(console))
+    message = console.refusal(*local())
     assert message == (
         "gpubox: model.gguf: is not a GGUF: it looks like a web page; name a .gguf file, or download it again\n"
     )
 
 
-def test_a_missing_program_is_named(console: Console) -> None:
+def test_a_missing_program_is_named(console: Bench) -> None:
     message = console.refusal("bench", "fast.yml", "--model", "model.gguf", "--server", "./llama-sever")
     assert message == "gpubox: ./llama-sever: no such program; give the path of a llama-server with --server\n"
 
 
-def test_a_port_in_use_is_named_with_who_holds_it(console: Console) -> None:
+def test_a_port_in_use_is_named_with_who_holds_it(console: Bench) -> None:
     with standin("--port", str(port_of(console))):
-        message = console.refusal(*local(console))
+        message = console.refusal(*local())
     expected = rf"gpubox: 127\.0\.0\.1:{port_of(console)}: the port is in use by python\S* \(pid \d+\); stop that server or choose another port\n"
     assert re.fullmatch(expected, message), message
 
 
-def test_a_server_that_exits_at_once_shows_its_last_lines(console: Console) -> None:
-    message = console.refusal(*local(console, "--fault", "exit"))
+def test_a_server_that_exits_at_once_shows_its_last_lines(console: Bench) -> None:
+    message = console.refusal(*local("--fault", "exit"))
     assert (
         message.splitlines()[-1] == "  | ggml_cuda_init: failed to initialize CUDA: no CUDA-capable device is detected"
     )
     assert message.splitlines()[1].startswith("fast: ")
 
 
-def test_a_server_that_never_gets_ready_names_the_limit(console: Console) -> None:
-    message = console.refusal(*local(console, "--load-s", "600", "--engine", "ik_llama"))
+def test_a_server_that_never_gets_ready_names_the_limit(console: Bench) -> None:
+    message = console.refusal(*local("--load-s", "600", "--engine", "ik_llama"))
     assert "3 s" in message
     assert "health.start_timeout" in message
 
 
-def test_a_server_that_dies_in_mid_measurement_is_named_and_its_samples_are_kept(console: Console) -> None:
-    message = console.refusal(*local(console, "--fault", "die"))
+def test_a_server_that_dies_in_mid_measurement_is_named_and_its_samples_are_kept(console: Bench) -> None:
+    message = console.refusal(*local("--fault", "die"))
     assert "the server ended while it was measured" in message
     (result,) = console.results()
     assert result["status"] == "failed"
 
 
-def test_a_faulty_profile_starts_nothing(console: Console) -> None:
+def test_a_faulty_profile_starts_nothing(console: Bench) -> None:
     (console.folder / "fast.yml").write_text("model: {path: x}\n")
-    message = console.refusal(*local(console))
+    message = console.refusal(*local())
     assert message == 'gpubox: fast.yml: model.path: must be an absolute path on the box (got "x")\n'
 
 
-def test_an_endpoint_and_profiles_together_are_refused(console: Console) -> None:
+def test_an_endpoint_and_profiles_together_are_refused(console: Bench) -> None:
     message = console.refusal("bench", "fast.yml", "--endpoint", "http://127.0.0.1:1")
     assert message == "gpubox: --endpoint: measures what runs there, whatever its profile; leave the profiles out\n"
 
 
 @pytest.mark.parametrize("moment_s", [0.1, 0.6, 1.2, 2.0])
-def test_ctrl_c_at_any_moment_leaves_no_process_and_no_running_record(console: Console, moment_s: float) -> None:
-    words = local(console, "--pp", "200", "--tg", "40", "--load-s", "0.4")
+def test_ctrl_c_at_any_moment_leaves_no_process_and_no_running_record(console: Bench, moment_s: float) -> None:
+    words = local("--pp", "200", "--tg", "40", "--load-s", "0.4")
     with console.start(*words, "--reps", "50", "--target", "0.001") as process:
         time.sleep(moment_s)
         os.killpg(process.pid, signal.SIGINT)
@@ -205,8 +185,8 @@ def test_ctrl_c_at_any_moment_leaves_no_process_and_no_running_record(console: C
     assert_port_free(port_of(console))
 
 
-def test_a_killed_gpubox_leaves_no_server_and_a_record_that_reads_as_interrupted(console: Console) -> None:
-    with console.start(*local(console, "--tg", "40"), "--reps", "50", "--target", "0.001") as process:
+def test_a_killed_gpubox_leaves_no_server_and_a_record_that_reads_as_interrupted(console: Bench) -> None:
+    with console.start(*local("--tg", "40"), "--reps", "50", "--target", "0.001") as process:
         wait_for_samples(process)
         process.kill()
         process.communicate(timeout=20)
