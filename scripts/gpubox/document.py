@@ -108,6 +108,11 @@ def parse_mapping(raw: bytes, name: str) -> dict[str, Any]:
     raise DocumentError([Fault(name, "", "must be a mapping of fields", got=kind)])
 
 
+def _line(event: yaml.Event) -> int:
+    assert event.start_mark is not None  # every event of a parser has one
+    return event.start_mark.line + 1
+
+
 class _TooLargeError(Exception):
     """Building stopped: the fault is noted, the rest does not matter."""
 
@@ -138,7 +143,7 @@ class _Builder:
             return None
         self._next()  # document end
         if not self._loader.check_event(yaml.StreamEndEvent):
-            line = self._loader.peek_event().start_mark.line + 1
+            line = _line(self._loader.peek_event())
             self._fault("", f"line {line} starts a second document", remedy="keep one document in a file")
         return value
 
@@ -197,7 +202,7 @@ class _Builder:
         result: dict[str, object] = {}
         lines: dict[str, int] = {}
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
-            line = event.start_mark.line + 1
+            line = _line(event)
             if not isinstance(event, yaml.ScalarEvent):
                 self._fault(field, f"line {line}: a key must be text")
                 self._value(event, field, depth + 1)

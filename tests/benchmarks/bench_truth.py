@@ -50,13 +50,15 @@ def report(who: str, truth: tuple[int, int], found: tuple[float, float], beyond_
 def ours(url: str, truth: tuple[int, int], folder: Path) -> None:
     """Measure with gpubox."""
     database = str(folder / "results.db")
-    words = ["bench", "--endpoint", url, "--pp", N_PROMPT, "--tg", N_GEN, "--reps", REPS, "--db", database, "--json"]
+    words: list[object] = ["bench", "--endpoint", url, "--pp", N_PROMPT, "--tg", N_GEN, "--reps", REPS, "--db", database, "--json"]
     start = time.perf_counter()
     done = subprocess.run([BIN / "gpubox", *map(str, words)], capture_output=True, text=True, check=True)
     wall_s = time.perf_counter() - start
     result = json.loads(done.stdout)["results"][0]
-    show = [BIN / "gpubox", "results", "latest", "--db", database, "--json"]
-    samples = json.loads(subprocess.run(show, capture_output=True, text=True, check=True).stdout)["samples"]
+    show = subprocess.run(
+        [BIN / "gpubox", "results", "latest", "--db", database, "--json"], capture_output=True, text=True, check=True
+    )
+    samples = json.loads(show.stdout)["samples"]
     measured_s = sum(sample["e2e_ms"] for sample in samples) / 1e3
     report("gpubox", truth, (result["pp_tps"]["mean"], result["tg_tps"]["mean"]), wall_s - measured_s)
     if result["flags"]:

@@ -306,7 +306,7 @@ def main() -> None:
         print("loading model\nggml_cuda_init: failed to initialize CUDA: no CUDA-capable device is detected")
         sys.exit(1)
     server = Server(options)
-    print(f"http://{server.server_address[0]}:{server.server_port}", flush=True)
+    print(f"http://{options.host}:{server.server_port}", flush=True)
     server.serve_forever()
 
 
