@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from gpubox.errors import ResultsError
 
@@ -62,9 +62,5 @@ def default_path() -> Path:
 
 def without_password(url: str) -> str:
     """Return the URL with every password in it, before the host or in the query, as `***`."""
-    parts = urlsplit(url)
-    credentials, at, host = parts.netloc.rpartition("@")
-    user, colon, _ = credentials.partition(":")
-    netloc = f"{user}{colon}{HIDDEN if colon else ''}{at}{host}"
-    query = [(key, HIDDEN if "password" in key else value) for key, value in parse_qsl(parts.query)]
-    return urlunsplit((parts.scheme, netloc, parts.path, urlencode(query, safe="*/"), parts.fragment))
+    url = re.sub(r"(://[^/?#:@]*):[^/?#]*@", rf"\1:{HIDDEN}@", url)
+    return re.sub(r"([?&][^=&]*password=)[^&#]*", rf"\1{HIDDEN}", url)
