@@ -8,10 +8,10 @@ CREATE TABLE endings (
     );
 INSERT INTO "endings" VALUES('old-1','done','2026-03-01T12:05:00+00:00','','["throttled"]');
 CREATE TABLE gpubox_schema (
-	version INTEGER NOT NULL, 
-	applied_at TEXT NOT NULL, 
-	tool_version TEXT NOT NULL, 
-	PRIMARY KEY (version)
+    version INTEGER NOT NULL,
+    applied_at TEXT NOT NULL,
+    tool_version TEXT NOT NULL,
+    PRIMARY KEY (version)
 );
 INSERT INTO "gpubox_schema" VALUES(1,'2026-03-01T12:00:00+00:00','0.1.0');
 CREATE TABLE runs (
@@ -50,16 +50,16 @@ CREATE TABLE samples (
         draft_n_accepted BIGINT,
         ttft_ms DOUBLE PRECISION,
         e2e_ms DOUBLE PRECISION NOT NULL,
-        arrivals_ms JSON,
         answer_sha256 TEXT NOT NULL,
         faults JSON,
         flags JSON,
+        arrivals_ms JSON,
         extra JSON,
         PRIMARY KEY (run_id, position)
     );
-INSERT INTO "samples" VALUES('old-1',0,'warmup','2026-03-01T12:00:00+00:00',2048,128,128,2048,5120.0,128,6350.0,0,100,50,5130.0,11482.0,'[5130.0, 5180.1, 11480.0]','cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd',NULL,NULL,'{"slot": 0, "power_w": [310.5, 322.25]}');
-INSERT INTO "samples" VALUES('old-1',1,'measured','2026-03-01T12:01:00+00:00',2048,128,128,2048,5120.0,128,6350.0,0,100,50,5130.0,11482.0,'[5130.0, 5180.1, 11480.0]','cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd',NULL,NULL,'{"slot": 0, "power_w": [310.5, 322.25]}');
-INSERT INTO "samples" VALUES('old-1',2,'measured','2026-03-01T12:02:00+00:00',2048,128,128,2048,5120.0,128,6350.0,0,100,50,5130.0,11482.0,'[5130.0, 5180.1, 11480.0]','cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','["cached"]',NULL,'{"slot": 0, "power_w": [310.5, 322.25]}');
+INSERT INTO "samples" VALUES('old-1',0,'warmup','2026-03-01T12:00:00+00:00',2048,128,128,2048,5120.0,128,6350.0,0,100,50,5130.0,11482.0,'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd',NULL,NULL,'[5130.0, 5180.1, 11480.0]','{"slot": 0, "power_w": [310.5, 322.25]}');
+INSERT INTO "samples" VALUES('old-1',1,'measured','2026-03-01T12:01:00+00:00',2048,128,128,2048,5120.0,128,6350.0,0,100,50,5130.0,11482.0,'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd',NULL,NULL,'[5130.0, 5180.1, 11480.0]','{"slot": 0, "power_w": [310.5, 322.25]}');
+INSERT INTO "samples" VALUES('old-1',2,'measured','2026-03-01T12:02:00+00:00',2048,128,128,2048,5120.0,128,6350.0,0,100,50,5130.0,11482.0,'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','["cached"]',NULL,'[5130.0, 5180.1, 11480.0]','{"slot": 0, "power_w": [310.5, 322.25]}');
 CREATE INDEX runs_by_profile ON runs (profile, workload, id);
 CREATE INDEX runs_by_batch ON runs (batch);
 COMMIT;

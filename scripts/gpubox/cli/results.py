@@ -96,7 +96,7 @@ def _list(summaries: Sequence[Summary]) -> None:
 def _show(summary: Summary, samples: Sequence[Sample]) -> None:
     from gpubox.cli.tables import print_fields, print_table
     from gpubox.results.metrics import PP, TG, TTFT
-    from gpubox.results.wording import compact, estimate, ratio
+    from gpubox.results.wording import NOTHING, compact, estimate, number, ratio
 
     run = summary.run
     status = f"{run.status} ({run.reason})" if run.reason else run.status
@@ -120,13 +120,13 @@ def _show(summary: Summary, samples: Sequence[Sample]) -> None:
         "argv": " ".join(run.argv),
         "gpubox": run.tool_version,
     }
-    print_fields({name: value for name, value in known.items() if value})
+    print_fields({name: value for name, value in known.items() if value and value != NOTHING})
     print()
     rows = [
         (
             str(s.index),
             "warm-up" if s.kind == "warmup" else "measured",
-            *(ratio(value) for value in (s.pp_tps, s.tg_tps, s.ttft_ms)),
+            *(number(value, metric) for value, metric in ((s.pp_tps, PP), (s.tg_tps, TG), (s.ttft_ms, TTFT))),
             ratio(s.draft_acceptance),
             str(s.delivered_n),
             "; ".join([*(f"invalid: {fault}" for fault in s.faults), *s.flags]),
