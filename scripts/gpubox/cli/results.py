@@ -71,7 +71,7 @@ def _count(text: str) -> int:
 
 
 def _list(summaries: Sequence[Summary]) -> None:
-    from gpubox.cli.tables import print_table
+    from gpubox.cli.tables import print_fields, print_table
     from gpubox.results.metrics import PP, TG, TTFT
     from gpubox.results.report import subject
     from gpubox.results.wording import estimate, ratio
@@ -85,12 +85,16 @@ def _list(summaries: Sequence[Summary]) -> None:
             estimate(s.tg_tps, TG),
             estimate(s.ttft_ms, TTFT),
             ratio(s.draft_acceptance),
-            "; ".join([*([] if s.run.status in {"done", "interrupted"} else [s.run.status]), *s.flags]),
+            "; ".join(s.notes),
         )
         for s in summaries
     ]
     heads = ("RUN", "PROFILE", "WORKLOAD", PP.heading, TG.heading, TTFT.heading, "DRAFTS", "NOTES")
-    print_table(heads, rows, numbers=(3, 4, 5, 6))
+    notes = heads.index("NOTES")
+    left_out = print_table(heads, rows, numbers=(3, 4, 5, 6), optional=(notes, 6, 5))
+    if notes in left_out:
+        print()
+        print_fields({row[0]: row[notes] for row in rows if row[notes]})
 
 
 def _show(summary: Summary, samples: Sequence[Sample]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpubox.errors import ResultsError
@@ -18,8 +18,8 @@ class Address:
 
     Attributes:
         place: how errors name it: the file's path, or the URL without its password.
-        path: the SQLite file, or None for a server.
-        url: the server's URL, password included, or an empty string for a file.
+        path: the SQLite file, or None for a server or an empty database in memory.
+        url: SQLAlchemy's, password included; empty for a file.
         default: whether nobody chose it.
     """
 
@@ -27,6 +27,15 @@ class Address:
     path: Path | None
     url: str = ""
     default: bool = False
+
+    @property
+    def unused(self) -> bool:
+        """Whether this is the default file and nothing was ever kept in it."""
+        return self.default and self.path is not None and not self.path.exists()
+
+    def in_memory(self) -> Address:
+        """Return an empty database that goes by the same name."""
+        return replace(self, path=None, url="sqlite://")
 
 
 def address(url: str | None) -> Address:

@@ -63,7 +63,9 @@ class Store:
             ResultsError: it can't be opened, is not a results database, or a newer gpubox made it.
         """
         where = address(url)
-        if where.default and where.path is not None and not read_only:
+        if read_only and where.unused:
+            where, read_only = where.in_memory(), False
+        elif where.default and where.path is not None:
             _make_folder(where.path)
         database = Database(where, read_only=read_only, busy_timeout_s=busy_timeout_s)
         try:

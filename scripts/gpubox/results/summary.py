@@ -44,6 +44,11 @@ class Summary:
     invalid: int
     flags: tuple[str, ...]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All that keeps the run from being a plain result: the status, unless a flag says it, and the flags."""
+        return self.flags if self.run.status in {"done", "interrupted"} else (self.run.status, *self.flags)
+
     def as_dict(self) -> dict[str, Any]:
         """Return one element of `results` in the JSON of every command; an absent number is null."""
         return {
