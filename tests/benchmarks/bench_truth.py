@@ -50,7 +50,20 @@ def report(who: str, truth: tuple[int, int], found: tuple[float, float], beyond_
 def ours(url: str, truth: tuple[int, int], folder: Path) -> None:
     """Measure with gpubox."""
     database = str(folder / "results.db")
-    words: list[object] = ["bench", "--endpoint", url, "--pp", N_PROMPT, "--tg", N_GEN, "--reps", REPS, "--db", database, "--json"]
+    words: list[object] = [
+        "bench",
+        "--endpoint",
+        url,
+        "--pp",
+        N_PROMPT,
+        "--tg",
+        N_GEN,
+        "--reps",
+        REPS,
+        "--db",
+        database,
+        "--json",
+    ]
     start = time.perf_counter()
     done = subprocess.run([BIN / "gpubox", *map(str, words)], capture_output=True, text=True, check=True)
     wall_s = time.perf_counter() - start

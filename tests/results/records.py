@@ -62,6 +62,7 @@ def a_sample(index: int = 0, *, tg: float = 20.0, pp: float = 400.0, **fields: A
         draft_n_accepted=50,
         ttft_ms=prompt_ms + 10,
         e2e_ms=prompt_ms + predicted_ms + 12,
+        rtt_ms=0.25,
         arrivals_ms=(prompt_ms + 10, prompt_ms + 60.1, prompt_ms + predicted_ms + 10),
         answer_sha256="cd" * 32,
         extra={"slot": 0, "power_w": [310.5, 322.25]},

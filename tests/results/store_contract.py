@@ -20,7 +20,6 @@ from sqlalchemy.exc import IntegrityError
 
 from gpubox.errors import UnknownRunError
 from gpubox.record import Sample
-from gpubox.results import migrations
 from gpubox.results.address import address
 from gpubox.results.store import Store
 from gpubox.results.tables import metadata
@@ -305,7 +304,3 @@ class StoreContract:
             assert store.runs(status="interrupted") == [ended]
             assert store.runs(status="running") == []
             assert store.samples("gone") == [a_sample(0)]
-
-    def test_head_is_the_number_of_the_last_migration(self, url: str) -> None:
-        Store.open(url).close()
-        assert list(migrations.steps()) == list(range(1, migrations.head() + 1))

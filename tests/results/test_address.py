@@ -46,8 +46,9 @@ def test_the_default_is_in_the_state_folder(monkeypatch: pytest.MonkeyPatch, sta
     [
         (
             "mysql://me:s3cr3t@db/x",
-            "mysql://me:***@db/x: results can't be kept in mysql; "
-            "give a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE",
+            (
+                "mysql://me:***@db/x: results can't be kept in mysql; give a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+            ),
         ),
         ("sqlite://", "sqlite://: names no file; write sqlite:///PATH, four slashes for an absolute path"),
         ("sqlite:///", "sqlite:///: names no file; write sqlite:///PATH, four slashes for an absolute path"),

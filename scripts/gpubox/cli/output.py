@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -37,4 +37,5 @@ def writing_to(file: str | None) -> Iterator[TextIO]:
     except OSError as error:
         raise GpuboxError(file, f"can't be written ({error.strerror})", "name another file with --output") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()

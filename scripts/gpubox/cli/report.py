@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         remedy = nearest(args.baseline, subjects) or "name one that the report holds"
         raise UnknownRunError(args.baseline, "the report holds no run of this baseline", remedy)
     if not runs and not args.json:
-        print(EMPTY, file=sys.stderr)
+        print(EMPTY)
         return 0
     with writing_to(args.output) as out:
         if args.json:

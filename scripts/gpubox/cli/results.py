@@ -72,7 +72,7 @@ def _count(text: str) -> int:
 
 def print_summaries(summaries: Sequence[Summary]) -> None:
     """Print a table, one run a line."""
-    from gpubox.cli.tables import print_table
+    from gpubox.cli.tables import print_fields, print_table
     from gpubox.results.metrics import PP, TG, TTFT
     from gpubox.results.report import subject
     from gpubox.results.wording import estimate, ratio
@@ -86,18 +86,22 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
             estimate(s.tg_tps, TG),
             estimate(s.ttft_ms, TTFT),
             ratio(s.draft_acceptance),
-            "; ".join([*([] if s.run.status in {"done", "interrupted"} else [s.run.status]), *s.flags]),
+            "; ".join(s.notes),
         )
         for s in summaries
     ]
     heads = ("RUN", "PROFILE", "WORKLOAD", PP.heading, TG.heading, TTFT.heading, "DRAFTS", "NOTES")
-    print_table(heads, rows, numbers=(3, 4, 5, 6))
+    notes = heads.index("NOTES")
+    left_out = print_table(heads, rows, numbers=(3, 4, 5, 6), optional=(notes, 6, 5))
+    if notes in left_out:
+        print()
+        print_fields({row[0]: row[notes] for row in rows if row[notes]})
 
 
 def _show(summary: Summary, samples: Sequence[Sample]) -> None:
     from gpubox.cli.tables import print_fields, print_table
     from gpubox.results.metrics import PP, TG, TTFT
-    from gpubox.results.wording import compact, estimate, ratio
+    from gpubox.results.wording import NOTHING, compact, estimate, number, ratio
 
     run = summary.run
     status = f"{run.status} ({run.reason})" if run.reason else run.status
@@ -121,13 +125,13 @@ def _show(summary: Summary, samples: Sequence[Sample]) -> None:
         "argv": " ".join(run.argv),
         "gpubox": run.tool_version,
     }
-    print_fields({name: value for name, value in known.items() if value})
+    print_fields({name: value for name, value in known.items() if value and value != NOTHING})
     print()
     rows = [
         (
             str(s.index),
             "warm-up" if s.kind == "warmup" else "measured",
-            *(ratio(value) for value in (s.pp_tps, s.tg_tps, s.ttft_ms)),
+            *(number(value, metric) for value, metric in ((s.pp_tps, PP), (s.tg_tps, TG), (s.ttft_ms, TTFT))),
             ratio(s.draft_acceptance),
             str(s.delivered_n),
             "; ".join([*(f"invalid: {fault}" for fault in s.faults), *s.flags]),

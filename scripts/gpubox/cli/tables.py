@@ -13,26 +13,36 @@ if TYPE_CHECKING:
 UNBOUNDED = 10_000
 
 
-def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[int] = ()) -> None:
+def print_table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[int] = (), optional: Sequence[int] = ()
+) -> frozenset[int]:
     """Print a table to standard output.
 
-    On a terminal long words are folded to its width but numbers never are; elsewhere each row is one line, whatever its
-    length, so that it can be searched. Columns that are empty in every row are left out.
+    On a terminal, what does not fit is folded, but never the first column or a number; elsewhere each row is one line,
+    whatever its length, so that it can be searched. Columns that are empty in every row are left out.
 
     Args:
         heads: the columns' names.
         rows: as many cells each, plain text.
         numbers: indices of the columns that are aligned to the right.
+        optional: indices of the columns that a narrow terminal does without, the first to go first.
+
+    Returns:
+        The optional columns that were left out for want of room.
     """
     kept = list(rows)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     shown = [index for index in range(len(heads)) if any(row[index] not in {"", "-"} for row in kept)]
-    for index in shown:
-        number = index in numbers
-        table.add_column(heads[index], justify="right" if number else "left", no_wrap=number, overflow="fold")
-    for row in kept:
-        table.add_row(*(row[index] for index in shown))
+    console = _console()
+    left_out: set[int] = set()
+    table = _table(heads, kept, shown, numbers)
+    for index in optional:
+        if not console.is_terminal or _console(UNBOUNDED).measure(table).maximum <= console.width:
+            break
+        if index in shown:
+            left_out.add(index)
+            table = _table(heads, kept, [each for each in shown if each not in left_out], numbers)
     _print(table)
+    return frozenset(left_out)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
@@ -45,12 +55,29 @@ def print_fields(fields: Mapping[str, object]) -> None:
     _print(table)
 
 
+def _table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], shown: Sequence[int], numbers: Collection[int]
+) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for index in shown:
+        number = index in numbers
+        whole = number or index == 0
+        table.add_column(heads[index], justify="right" if number else "left", no_wrap=whole, overflow="fold")
+    for row in rows:
+        table.add_row(*(row[index] for index in shown))
+    return table
+
+
 def _print(table: Table) -> None:
-    console = Console(markup=False, highlight=False, emoji=False)
+    console = _console()
     if console.is_terminal:
         console.print(table)
         return
-    console = Console(markup=False, highlight=False, emoji=False, width=UNBOUNDED)
+    console = _console(UNBOUNDED)
     with console.capture() as captured:
         console.print(table)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _console(width: int | None = None) -> Console:
+    return Console(markup=False, highlight=False, emoji=False, width=width)

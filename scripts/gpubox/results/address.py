@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from gpubox.errors import ResultsError
 
@@ -18,8 +18,8 @@ class Address:
 
     Attributes:
         place: how errors name it: the file's path, or the URL without its password.
-        path: the SQLite file, or None for a server.
-        url: the server's URL, password included, or an empty string for a file.
+        path: the SQLite file, or None for a server or an empty database in memory.
+        url: SQLAlchemy's, password included; empty for a file.
         default: whether nobody chose it.
     """
 
@@ -27,6 +27,15 @@ class Address:
     path: Path | None
     url: str = ""
     default: bool = False
+
+    @property
+    def unused(self) -> bool:
+        """Whether this is the default file and nothing was ever kept in it."""
+        return self.default and self.path is not None and not self.path.exists()
+
+    def in_memory(self) -> Address:
+        """Return an empty database that goes by the same name."""
+        return replace(self, path=None, url="sqlite://")
 
 
 def address(url: str | None) -> Address:
@@ -62,9 +71,5 @@ def default_path() -> Path:
 
 def without_password(url: str) -> str:
     """Return the URL with every password in it, before the host or in the query, as `***`."""
-    parts = urlsplit(url)
-    credentials, at, host = parts.netloc.rpartition("@")
-    user, colon, _ = credentials.partition(":")
-    netloc = f"{user}{colon}{HIDDEN if colon else ''}{at}{host}"
-    query = [(key, HIDDEN if "password" in key else value) for key, value in parse_qsl(parts.query)]
-    return urlunsplit((parts.scheme, netloc, parts.path, urlencode(query, safe="*/"), parts.fragment))
+    url = re.sub(r"(://[^/?#:@]*):[^/?#]*@", rf"\1:{HIDDEN}@", url)
+    return re.sub(r"([?&][^=&]*password=)[^&#]*", rf"\1{HIDDEN}", url)

@@ -25,7 +25,7 @@ class Row:
     Attributes:
         metric: which.
         a, b: the estimates of both sides, over all their valid samples; None without a value.
-        difference: of B to A; None where a side has no value.
+        difference: of B to A; None where a side has no value or A's mean is 0.
     """
 
     metric: Metric
@@ -37,8 +37,8 @@ class Row:
     def verdict(self) -> str:
         """What can be said, in words."""
         if self.difference is None:
-            side = "A" if self.a is None else "B"
-            return f"no difference can be claimed ({side} has no value)"
+            why = "A has no value" if self.a is None else "B has no value" if self.b is None else "the mean of A is 0"
+            return f"no difference can be claimed ({why})"
         return self.difference.sentence(self.metric.higher, self.metric.lower)
 
     @property
@@ -83,7 +83,7 @@ class Pair:
     @property
     def how(self) -> str:
         """How the repetitions were compared, in words."""
-        return "paired by repetition, measured in turns" if self.paired else "unpaired, measured one after the other"
+        return "paired by repetition, measured in turns" if self.paired else "unpaired, not measured in turns"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the pair as JSON; percentages are B relative to A."""

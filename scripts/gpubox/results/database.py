@@ -49,7 +49,7 @@ class Database:
         self._where = where
         self._read_only = read_only
         self._busy_timeout_s = busy_timeout_s
-        self._engine = self._sqlite() if where.path is not None else self._postgresql()
+        self._engine = self._postgresql() if where.url.startswith("postgresql") else self._sqlite()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -69,7 +69,7 @@ class Database:
     def migrating(self) -> Iterator[Connection]:
         """Give a writing connection that no other migration runs beside."""
         with self.writing() as connection:
-            if self._where.path is None:
+            if self._engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             yield connection
 
@@ -88,14 +88,10 @@ class Database:
             raise worded from error
 
     def _sqlite(self) -> Engine:
-        path = self._where.path
-        assert path is not None
-        if self._read_only and self._where.default and not path.exists():
-            # Nothing was ever measured: the same as an empty database.
-            engine = create_engine("sqlite://", poolclass=StaticPool, json_serializer=dumps)
-            self._read_only = False
+        if self._where.path is None:
+            engine = create_engine(self._where.url, poolclass=StaticPool, json_serializer=dumps)
         else:
-            refusal = not_openable(path, must_exist=self._read_only)
+            refusal = not_openable(self._where.path, must_exist=self._read_only)
             if refusal is not None:
                 raise refusal
             engine = create_engine("sqlite://", creator=self._connect, poolclass=QueuePool, json_serializer=dumps)

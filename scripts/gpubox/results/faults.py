@@ -98,12 +98,13 @@ def _sqlite(error: sqlite3.Error, path: Path, busy_timeout_s: float) -> ResultsE
 
 
 def _postgresql(error: DBAPIError) -> tuple[str, str] | None:
-    said = str(error.orig).strip().splitlines()[-1].strip().removeprefix("FATAL:").strip()
     state = getattr(error.orig, "sqlstate", None)
     if state is not None:
         return SQLSTATES.get(state)
     if error.connection_invalidated:
         return "the server closed the connection", f"see its log and start it again; {KEPT}"
-    if "refused" in said:
+    # `connection failed: connection to server at "db", port 5432 failed: FATAL:  database "x" does not exist`
+    said = str(error.orig).splitlines()[0].rpartition("failed: ")[2].removeprefix("FATAL:").strip()
+    if said == "Connection refused":
         return "the server refused the connection", "see that PostgreSQL runs and listens there"
     return f"can't connect ({said})", "see host, user, password and database of the URL"

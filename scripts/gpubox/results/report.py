@@ -111,7 +111,7 @@ def _comparison(pair: Pair) -> str:
 
 
 def _doubts(summaries: Iterable[Summary]) -> str:
-    lines = [f"- `{s.run.id}`: {', '.join(s.flags)}\n" for s in summaries if s.flags]
+    lines = [f"- `{s.run.id}`: {', '.join(s.notes)}\n" for s in summaries if s.notes]
     return "## Flags\n\n" + "".join(lines) if lines else ""
 
 

@@ -118,6 +118,11 @@ def interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Esti
     return Estimate(mean, mean - half, mean + half, n)
 
 
+def variation(values: Sequence[float]) -> float:
+    """Return the coefficient of variation of positive values: standard deviation / mean; 0.0 for fewer than two."""
+    return math.sqrt(_covariance(values, values)) / fmean(values) if len(values) > 1 else 0.0
+
+
 def difference(a: Sequence[float], b: Sequence[float], *, paired: bool, confidence: float = CONFIDENCE) -> Difference:
     """Return the relative difference of the means of two series of positive values.
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, Self
 
-from sqlalchemy import Column, Select, case, literal, null, select
+from sqlalchemy import Column, ColumnElement, Select, case, literal, null, select
 
 from gpubox.errors import ResultsError, UnknownRunError, nearest
 from gpubox.results import migrations
 from gpubox.results.address import address
 from gpubox.results.database import Database
-from gpubox.results.rows import row_of_run, row_of_sample, run_of_row, sample_of_row
+from gpubox.results.rows import SAMPLE_COLUMNS, row_of_run, row_of_sample, run_of_row, sample_of_row
 from gpubox.results.tables import endings, runs, samples
 from gpubox.results.writer import Writer, this_process
 
@@ -63,7 +63,9 @@ class Store:
             ResultsError: it can't be opened, is not a results database, or a newer gpubox made it.
         """
         where = address(url)
-        if where.default and where.path is not None and not read_only:
+        if read_only and where.unused:
+            where, read_only = where.in_memory(), False
+        elif where.default and where.path is not None:
             _make_folder(where.path)
         database = Database(where, read_only=read_only, busy_timeout_s=busy_timeout_s)
         try:
@@ -200,9 +202,7 @@ class Store:
 
     def samples(self, run_id: str) -> list[Sample]:
         """Return a run's samples in their order, with all that was recorded."""
-        query = samples.select().where(samples.c.run_id == run_id).order_by(samples.c.position)
-        with self._database.reading() as connection:
-            return [sample_of_row(row) for row in connection.execute(query).mappings()]
+        return self.samples_of([run_id], whole=True)[run_id]
 
     def samples_of(self, run_ids: Sequence[str], *, whole: bool = False) -> dict[str, list[Sample]]:
         """Return the samples of many runs with one query, by run id and in their order.
@@ -212,20 +212,17 @@ class Store:
             whole: with arrivals, extra and answer hash. Otherwise these stay in the database, but for the arrivals that
                 TG has to be computed from because the server named no time.
         """
-        columns = {column.name: column for column in samples.c}
-        chosen: list[Any] = list(columns.values())
+        columns: dict[str, ColumnElement[Any]] = {name: samples.c[name] for name in SAMPLE_COLUMNS}
         if not whole:
-            needed = case((columns["predicted_ms"].is_(None), columns["arrivals_ms"]), else_=null())
-            light = {"arrivals_ms": needed, "extra": null(), "answer_sha256": literal("")}
-            chosen = [light[name].label(name) if name in light else column for name, column in columns.items()]
+            columns["arrivals_ms"] = case((samples.c.predicted_ms.is_(None), samples.c.arrivals_ms), else_=null())
+            columns |= {"answer_sha256": literal(""), "extra": null()}
         found: dict[str, list[Sample]] = {run_id: [] for run_id in run_ids}
         with self._database.reading() as connection:
             for start in range(0, len(run_ids), IDS_AT_ONCE):
                 some = run_ids[start : start + IDS_AT_ONCE]
-                query = select(*chosen).where(columns["run_id"].in_(some))
-                rows = connection.execute(query.order_by(columns["run_id"], columns["position"]))
-                for row in rows.mappings():
-                    found[row["run_id"]].append(sample_of_row(row))
+                query = select(samples.c.run_id, *columns.values()).where(samples.c.run_id.in_(some))
+                for row in connection.execute(query.order_by(samples.c.run_id, samples.c.position)).all():
+                    found[row[0]].append(sample_of_row(row[1:]))
         return found
 
     def _distinct(self, column: Column[Any]) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from gpubox.results.metrics import ACCEPTANCE, PP, TG, TTFT
-from gpubox.results.stats import Estimate, interval
+from gpubox.results.stats import Estimate, interval, variation
 from gpubox.results.trend import trend
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ class Summary:
     invalid: int
     flags: tuple[str, ...]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All that keeps the run from being a plain result: the status, unless a flag says it, and the flags."""
+        return self.flags if self.run.status in {"done", "interrupted"} else (self.run.status, *self.flags)
+
     def as_dict(self) -> dict[str, Any]:
         """Return one element of `results` in the JSON of every command; an absent number is null."""
         return {
@@ -77,7 +82,7 @@ def summarise(run: Run, samples: Sequence[Sample]) -> Summary:
     if invalid:
         reasons = Counter(fault for s in invalid for fault in s.faults)
         found.append(f"invalid-samples: {len(invalid)} ({', '.join(reasons)})")
-    if any(len(values) > 1 and stdev(values) > HIGH_VARIANCE * fmean(values) for values in (pp, tg)):
+    if any(variation(values) > HIGH_VARIANCE for values in (pp, tg)):
         found.append("high-variance")
     trends = [trend(values) for values in (pp, tg)]
     if any(change > 0 for change in trends):

@@ -76,9 +76,10 @@ samples = Table(
     Column("ttft_ms", DOUBLE_PRECISION),
     Column("e2e_ms", DOUBLE_PRECISION, nullable=False),
     Column("rtt_ms", DOUBLE_PRECISION),
-    _json("arrivals_ms"),
     Column("answer_sha256", Text, nullable=False),
     _json("faults"),
     _json("flags"),
+    # Long ones last: SQLite has to read through a row's overflow pages for whatever comes after them.
+    _json("arrivals_ms"),
     _json("extra"),
 )

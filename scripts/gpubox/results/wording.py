@@ -21,6 +21,11 @@ def estimate(value: Estimate | None, metric: Metric) -> str:
     return mean if value.half_width is None else f"{mean} ±{value.half_width:.{metric.digits}f}"
 
 
+def number(value: float | None, metric: Metric) -> str:
+    """Return a single value with the metric's decimals, or a hyphen."""
+    return NOTHING if value is None else f"{value:.{metric.digits}f}"
+
+
 def ratio(value: float | None) -> str:
     """Return a share of 1 with two decimals, or a hyphen."""
     return NOTHING if value is None else f"{value:.2f}"

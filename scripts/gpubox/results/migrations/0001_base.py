@@ -54,10 +54,11 @@ STATEMENTS = (
         draft_n_accepted BIGINT,
         ttft_ms DOUBLE PRECISION,
         e2e_ms DOUBLE PRECISION NOT NULL,
-        arrivals_ms JSON,
+        rtt_ms DOUBLE PRECISION,
         answer_sha256 TEXT NOT NULL,
         faults JSON,
         flags JSON,
+        arrivals_ms JSON,
         extra JSON,
         PRIMARY KEY (run_id, position)
     )
