@@ -12,6 +12,7 @@ from gpubox.errors import PortInUseError, ServerError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CONNECT_TIMEOUT_S = 1.0
 LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
@@ -27,20 +28,50 @@ def require_free_port(host: str, port: int, *, proc: Path = Path("/proc")) -> No
         PortInUseError: somebody listens there already; names the process where it can be seen.
         ServerError: this machine has no such address, or may not use the port.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     place = f"{host}:{port}"
     try:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT don't matter
-            probe.bind((host, port))
-            probe.listen(1)
+        taken = not _can_bind(host, port) or _listens(host, port)
     except OSError as exc:
-        if exc.errno != errno.EADDRINUSE:
-            fault = f"can't serve here: {exc.strerror or exc}"
-            raise ServerError(place, fault, "choose an address of this machine and a port above 1023") from exc
+        fault = f"can't serve here: {exc.strerror or exc}"
+        raise ServerError(place, fault, "choose an address of this machine and a port above 1023") from exc
+    if taken:
         holder = port_holder(port, proc=proc)
         fault = f"the port is in use by {holder}" if holder else "the port is in use"
-        raise PortInUseError(place, fault, "stop that server or choose another port") from exc
+        raise PortInUseError(place, fault, "stop that server or choose another port")
+
+
+def _listens(host: str, port: int) -> bool:
+    """Return whether anybody accepts connections there, answering or not."""
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # every address is meant
+    with socket.socket(_family(host)) as probe:
+        probe.settimeout(CONNECT_TIMEOUT_S)
+        try:
+            probe.connect((target, port))
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def _can_bind(host: str, port: int) -> bool:
+    with socket.socket(_family(host)) as probe:
+        # Connections of an earlier server in TIME_WAIT don't matter, but Linux lets only a socket with the same option
+        # pass them by: llama.cpp's has SO_REUSEPORT, others have SO_REUSEADDR.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                return False
+            raise
+        return True
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def port_holder(port: int, *, proc: Path = Path("/proc")) -> str:

@@ -83,6 +83,30 @@ def test_a_port_is_free_again_as_soon_as_its_listener_is_closed(port: int) -> No
     require_free_port("127.0.0.1", port)
 
 
+@pytest.mark.parametrize("option", [socket.SO_REUSEADDR, socket.SO_REUSEPORT])
+def test_connections_that_an_earlier_server_closed_do_not_hold_the_port(option: int) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = listener.accept()
+            accepted.close()  # the server closes first, so its side goes into TIME_WAIT
+            assert client.recv(1) == b""
+    require_free_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("option", [socket.SO_REUSEADDR, socket.SO_REUSEPORT])
+def test_a_listener_holds_the_port_whatever_its_options(option: int) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with pytest.raises(PortInUseError):
+            require_free_port("127.0.0.1", listener.getsockname()[1])
+
+
 def test_an_address_of_another_machine_is_refused(port: int) -> None:
     with pytest.raises(ServerError) as caught:
         require_free_port("203.0.113.7", port)

@@ -5,7 +5,7 @@ podman run --name=demo-small-batch --rm --replace \
     --read-only \
     --read-only-tmpfs=true \
     --volume=/var/lib/gpubox/models:/models:ro,z \
-    --publish=127.0.0.1:18081:8000 \
+    --publish=127.0.0.1:18080:8000 \
     --stop-timeout=10 \
     '--health-cmd=curl --silent --fail --max-time 5 http://127.0.0.1:8000/health' \
     --health-interval=30s \
