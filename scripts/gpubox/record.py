@@ -55,6 +55,9 @@ class Sample:
         delivered_n: tokens whose text reached the client.
         prompt_n, prompt_ms: tokens that the server evaluated, and how long it took (the first token's sampling included).
         predicted_n, predicted_ms: tokens that the server counts, and the time from the first to the last of them.
+        predicted_steps: tokens that `predicted_ms` spans. ik_llama.cpp and llama.cpp start that clock at the first token
+            and count it (server-context.cpp at 29a54f4, lines 4625-4642), so delivered tokens less one; their own
+            `predicted_per_second` is high by n / (n - 1).
         cached_n: prompt tokens taken from a cache.
         draft_n, draft_n_accepted: speculative tokens proposed and accepted.
         ttft_ms: request sent to first token received.
@@ -77,6 +80,7 @@ class Sample:
     prompt_ms: float | None
     predicted_n: int | None
     predicted_ms: float | None
+    predicted_steps: int | None
     cached_n: int | None
     draft_n: int | None
     draft_n_accepted: int | None
@@ -112,21 +116,12 @@ class Sample:
 
     @property
     def tg_tps(self) -> float | None:
-        """Token generation (TG), tokens per second, by the server's clock where it tells it, else by the client's.
-
-        ik_llama.cpp and llama.cpp start the clock of `predicted_ms` at the first token and count that token
-        (server-context.cpp at 29a54f4, lines 4625-4642), so n tokens took n - 1 steps, and their own
-        `predicted_per_second` is high by n / (n - 1). A server that starts its clock at the end of the prompt needs n
-        steps; the client's clock tells the two apart. Tokens counted but never delivered are left out.
-        """
-        steps = self.delivered_n - 1
-        if not self.predicted_ms or steps < 1:
-            return self.client_tg_tps if self.predicted_ms is None else None
-        if by_client := self.client_tg_tps:
-            nearer = abs((steps + 1) / self.predicted_ms * 1e3 - by_client)
-            if nearer < abs(steps / self.predicted_ms * 1e3 - by_client) / 4:
-                steps += 1
-        return steps / self.predicted_ms * 1e3
+        """Token generation (TG), tokens per second, by the server's clock where it tells it, else by the client's."""
+        if self.predicted_ms is None:
+            return self.client_tg_tps
+        if not self.predicted_ms or not self.predicted_steps:
+            return None
+        return self.predicted_steps / self.predicted_ms * 1e3
 
     @property
     def draft_acceptance(self) -> float | None:

@@ -17,8 +17,9 @@ QUICK = Workload("pp256+tg32", 256, 32, min_reps=3, max_reps=3)
 
 def measured(url: str, workload: Workload = QUICK, *, speculative: bool | None = None) -> list[Sample]:
     with Endpoint(url) as endpoint:
-        route = choose_route(endpoint, identify(endpoint), speculative=speculative)
-        return list(run_workload(endpoint, workload, route))
+        identity = identify(endpoint)
+        route = choose_route(endpoint, identity, speculative=speculative)
+        return list(run_workload(endpoint, identity, workload, route))
 
 
 def refusal(url: str) -> str:
@@ -71,9 +72,15 @@ def test_speeds_are_those_of_the_server() -> None:
 
 
 def test_a_clock_that_starts_with_the_prompts_end_is_recognised() -> None:
-    with standin("--tg", "100", "--fault", "clock-from-prompt") as url:
+    with standin("--tg", "100", "--engine", "unknown", "--fault", "clock-from-prompt") as url:
         samples = measured(url)
-    assert [round((s.tg_tps or 0) * (s.predicted_ms or 0) / 1e3) for s in samples[1:]] == [32, 32, 32]
+    assert [sample.predicted_steps for sample in samples[1:]] == [32, 32, 32]
+
+
+def test_the_clock_of_a_known_engine_starts_at_the_first_token() -> None:
+    with standin("--tg", "100") as url:
+        samples = measured(url)
+    assert [sample.predicted_steps for sample in samples[1:]] == [31, 31, 31]
 
 
 def test_without_the_servers_clock_the_clients_counts() -> None:
@@ -147,7 +154,7 @@ def test_a_workload_beyond_the_context_is_refused_before_it_is_cut() -> None:
 
 def test_repetition_stops_when_the_interval_is_tight_or_the_cap_is_reached() -> None:
     def sample(index: int, prompt_ms: float) -> Sample:
-        return Sample(index, "measured", "", 100, 2, 2, 100, prompt_ms, 2, 10.0, 0, None, None, None, 1.0)
+        return Sample(index, "measured", "", 100, 2, 2, 100, prompt_ms, 2, 10.0, 1, 0, None, None, None, 1.0)
 
     workload = Workload("w", 100, 2, min_reps=3, max_reps=9, target=0.01)
     steady = [sample(index, 100.0) for index in range(3)]

@@ -57,6 +57,7 @@ def a_sample(index: int = 0, *, tg: float = 20.0, pp: float = 400.0, **fields: A
         prompt_ms=prompt_ms,
         predicted_n=128,
         predicted_ms=predicted_ms,
+        predicted_steps=127,
         cached_n=0,
         draft_n=100,
         draft_n_accepted=50,

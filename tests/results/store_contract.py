@@ -112,7 +112,7 @@ class StoreContract:
 
     def test_a_run_and_its_samples_read_back_as_they_were_written(self, url: str) -> None:
         run = a_run()
-        bare = Sample(1, "warmup", at(1), 1, 1, 0, None, None, None, None, None, None, None, None, 3.5)
+        bare = Sample(1, "warmup", at(1), 1, 1, 0, None, None, None, None, None, None, None, None, None, 3.5)
         faulty = a_sample(2, faults=("cached", "short"), flags=("clocks-disagree",))
         exact = a_sample(
             3, e2e_ms=0.1 + 0.2, arrivals_ms=(1 / 3, 2 / 3, 1e-9), extra={"text": "a\x00b\ud800 é", "n": None}

@@ -72,6 +72,7 @@ def test_csv_has_one_line_per_sample_with_raw_and_computed_columns() -> None:
         "prompt_ms": "5120.0",
         "predicted_n": "128",
         "predicted_ms": "6350.0",
+        "predicted_steps": "127",
         "cached_n": "0",
         "draft_n": "100",
         "draft_n_accepted": "50",

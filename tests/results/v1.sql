@@ -45,6 +45,7 @@ CREATE TABLE samples (
         prompt_ms DOUBLE PRECISION,
         predicted_n BIGINT,
         predicted_ms DOUBLE PRECISION,
+        predicted_steps BIGINT,
         cached_n BIGINT,
         draft_n BIGINT,
         draft_n_accepted BIGINT,
@@ -58,9 +59,9 @@ CREATE TABLE samples (
         extra JSON,
         PRIMARY KEY (run_id, position)
     );
-INSERT INTO "samples" VALUES('old-1',0,'warmup','2026-03-01T12:00:00+00:00',2048,128,128,2048,5120.0,128,6350.0,0,100,50,5130.0,11482.0,0.25,'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd',NULL,NULL,'[5130.0, 5180.1, 11480.0]','{"slot": 0, "power_w": [310.5, 322.25]}');
-INSERT INTO "samples" VALUES('old-1',1,'measured','2026-03-01T12:01:00+00:00',2048,128,128,2048,5120.0,128,6350.0,0,100,50,5130.0,11482.0,0.25,'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd',NULL,NULL,'[5130.0, 5180.1, 11480.0]','{"slot": 0, "power_w": [310.5, 322.25]}');
-INSERT INTO "samples" VALUES('old-1',2,'measured','2026-03-01T12:02:00+00:00',2048,128,128,2048,5120.0,128,6350.0,0,100,50,5130.0,11482.0,0.25,'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','["cached"]',NULL,'[5130.0, 5180.1, 11480.0]','{"slot": 0, "power_w": [310.5, 322.25]}');
+INSERT INTO "samples" VALUES('old-1',0,'warmup','2026-03-01T12:00:00+00:00',2048,128,128,2048,5120.0,128,6350.0,127,0,100,50,5130.0,11482.0,0.25,'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd',NULL,NULL,'[5130.0, 5180.1, 11480.0]','{"slot": 0, "power_w": [310.5, 322.25]}');
+INSERT INTO "samples" VALUES('old-1',1,'measured','2026-03-01T12:01:00+00:00',2048,128,128,2048,5120.0,128,6350.0,127,0,100,50,5130.0,11482.0,0.25,'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd',NULL,NULL,'[5130.0, 5180.1, 11480.0]','{"slot": 0, "power_w": [310.5, 322.25]}');
+INSERT INTO "samples" VALUES('old-1',2,'measured','2026-03-01T12:02:00+00:00',2048,128,128,2048,5120.0,128,6350.0,127,0,100,50,5130.0,11482.0,0.25,'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','["cached"]',NULL,'[5130.0, 5180.1, 11480.0]','{"slot": 0, "power_w": [310.5, 322.25]}');
 CREATE INDEX runs_by_profile ON runs (profile, workload, id);
 CREATE INDEX runs_by_batch ON runs (batch);
 COMMIT;

@@ -167,7 +167,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def version_string(self) -> str:
         """Name the engine that is imitated."""
-        return "ik_llama.cpp" if self.server.options.engine == "ik_llama" else "llama.cpp"
+        return {"ik_llama": "ik_llama.cpp", "llama_cpp": "llama.cpp"}.get(self.server.options.engine, "httpd")
 
     def _send(self, status: int, body: object) -> None:
         raw = json.dumps(body).encode()
@@ -295,7 +295,7 @@ def main() -> None:
     parser.add_argument("--tg", type=float, default=2_000.0, help="generated tokens per second")
     parser.add_argument("--slowdown", type=float, default=1.0, help="divides both speeds: a planted regression")
     parser.add_argument("--n-ctx", type=int, default=131_072)
-    parser.add_argument("--engine", choices=["ik_llama", "llama_cpp"], default="llama_cpp")
+    parser.add_argument("--engine", choices=["ik_llama", "llama_cpp", "unknown"], default="llama_cpp")
     parser.add_argument("--load-s", type=float, default=0.0, help="seconds until ready")
     parser.add_argument("--drafted", type=int, default=4, help="draft tokens per round")
     parser.add_argument("--accepted", type=int, default=0, help="of which accepted; 0: no drafts")

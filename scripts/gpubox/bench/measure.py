@@ -60,6 +60,7 @@ class Request:
         n_gen: tokens to generate.
         index: position in the run.
         kind: whether it counts.
+        known_engine: whether the server is one whose clock we know.
         rtt_ms: the shortest empty round trip.
     """
 
@@ -69,7 +70,8 @@ class Request:
     n_gen: int
     index: int
     kind: SampleKind
-    rtt_ms: float | None = None
+    known_engine: bool
+    rtt_ms: float
 
     @property
     def path(self) -> str:
@@ -105,17 +107,20 @@ def measure(endpoint: Endpoint, request: Request) -> Sample:
     predicted_n = _count(timings.get("predicted_n"))
     draft_n = _count(timings.get("draft_n"))
     text = "".join(answer.text)
+    delivered_n = _delivered(endpoint, answer, text, predicted_n, draft_n)
+    predicted_ms = _milliseconds(timings.get("predicted_ms"))
     sample = Sample(
         index=request.index,
         kind=request.kind,
         started_at=started_at,
         sent_n=request.n_prompt,
         requested_n=request.n_gen,
-        delivered_n=_delivered(endpoint, answer, text, predicted_n, draft_n),
+        delivered_n=delivered_n,
         prompt_n=prompt_n,
         prompt_ms=_milliseconds(timings.get("prompt_ms")),
         predicted_n=predicted_n,
-        predicted_ms=_milliseconds(timings.get("predicted_ms")),
+        predicted_ms=predicted_ms,
+        predicted_steps=_steps(request, delivered_n, predicted_ms, answer.arrivals_ms),
         cached_n=_cached(answer.final, timings, prompt_n),
         draft_n=draft_n,
         draft_n_accepted=_count(timings.get("draft_n_accepted")),
@@ -144,6 +149,22 @@ def _delivered(endpoint: Endpoint, answer: _Answer, text: str, predicted_n: int 
         return predicted_n
     again = endpoint.post_json("/tokenize", {"content": text}).get("tokens")
     return min(predicted_n, max(answer.tokens, len(again) if isinstance(again, list) else 0))
+
+
+def _steps(request: Request, delivered_n: int, predicted_ms: float | None, arrivals_ms: list[float]) -> int | None:
+    """Return how many tokens `predicted_ms` spans.
+
+    One less than delivered, since both engines start the clock at the first token. Of a server that we don't know, the
+    client's clock tells whether it starts at the end of the prompt instead.
+    """
+    if predicted_ms is None or delivered_n < 2:
+        return None
+    steps = delivered_n - 1
+    if not request.known_engine and len(arrivals_ms) > 1:
+        span_ms = arrivals_ms[-1] - arrivals_ms[0]
+        if abs(predicted_ms * steps / (steps + 1) - span_ms) < abs(predicted_ms - span_ms) / 4:
+            return steps + 1
+    return steps
 
 
 def _cached(final: dict[str, Any], timings: dict[str, Any], prompt_n: int | None) -> int | None:

@@ -65,7 +65,7 @@ def check_fits(endpoint: Endpoint, identity: Identity, workload: Workload) -> No
         raise EndpointError(endpoint.url, fault, "ask for fewer, or serve with a larger ctx_size")
 
 
-def run_workload(endpoint: Endpoint, workload: Workload, route: Route) -> Iterator[Sample]:
+def run_workload(endpoint: Endpoint, identity: Identity, workload: Workload, route: Route) -> Iterator[Sample]:
     """Yield the samples of a workload as they arrive, warm-ups first.
 
     Raises:
@@ -73,11 +73,12 @@ def run_workload(endpoint: Endpoint, workload: Workload, route: Route) -> Iterat
     """
     prompts = PromptMaker(endpoint, route)
     rtt_ms = round_trip_ms(endpoint)
+    known = identity.engine != "unknown"
     index = 0
     for attempt in range(2):
         prompt = prompts.make(workload.n_prompt, f"{workload.seed}/warmup/{attempt}")
         n_gen = min(WARMUP_TOKENS, workload.n_gen)
-        sample = measure(endpoint, Request(route, prompt, workload.n_prompt, n_gen, index, "warmup", rtt_ms))
+        sample = measure(endpoint, Request(route, prompt, workload.n_prompt, n_gen, index, "warmup", known, rtt_ms))
         yield sample
         index += 1
         if sample.faults != ("prompt-count",) or sample.prompt_n is None:
@@ -91,7 +92,8 @@ def run_workload(endpoint: Endpoint, workload: Workload, route: Route) -> Iterat
         if late and len(samples) >= MIN_VALID_IN_BUDGET:
             return
         prompt = prompts.make(workload.n_prompt, f"{workload.seed}/{len(samples)}/{invalid_in_a_row}")
-        sample = measure(endpoint, Request(route, prompt, workload.n_prompt, workload.n_gen, index, "measured", rtt_ms))
+        request = Request(route, prompt, workload.n_prompt, workload.n_gen, index, "measured", known, rtt_ms)
+        sample = measure(endpoint, request)
         yield sample
         index += 1
         if sample.valid:

@@ -90,7 +90,7 @@ def bench(
         status: Ending = "failed"
         reason = ""
         try:
-            for sample in run_workload(endpoint, workload, route):
+            for sample in run_workload(endpoint, identity, workload, route):
                 store.add_sample(run.id, sample)
                 watcher.sample(run, sample)
             status = "done"

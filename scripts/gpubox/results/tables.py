@@ -70,6 +70,7 @@ samples = Table(
     Column("prompt_ms", DOUBLE_PRECISION),
     Column("predicted_n", BigInteger),
     Column("predicted_ms", DOUBLE_PRECISION),
+    Column("predicted_steps", BigInteger),
     Column("cached_n", BigInteger),
     Column("draft_n", BigInteger),
     Column("draft_n_accepted", BigInteger),

@@ -49,6 +49,7 @@ STATEMENTS = (
         prompt_ms DOUBLE PRECISION,
         predicted_n BIGINT,
         predicted_ms DOUBLE PRECISION,
+        predicted_steps BIGINT,
         cached_n BIGINT,
         draft_n BIGINT,
         draft_n_accepted BIGINT,
