@@ -217,14 +217,19 @@ def _measured(samples: Sequence[Sample]) -> list[Sample]:
     return [s for s in samples if s.kind == "measured"]
 
 
+# Words for people, other people's results, and the load of the moment: nothing that somebody set.
+_NO_INPUTS = {"description", "published", "load"}
+
+
 def _inputs(run: Run, other: Run) -> Iterator[tuple[str, Any]]:
     if run.profile_document and other.profile_document:
-        yield from _flat("profile", run.profile_document)
+        document = {key: value for key, value in run.profile_document.items() if key not in _NO_INPUTS}
+        yield from _flat("profile", document)
     else:
         yield "argv", list(run.argv)
     yield from _flat("engine", run.engine)
     yield from _flat("model", run.model)
-    yield from _flat("host", run.host)
+    yield from _flat("host", {key: value for key, value in run.host.items() if key not in _NO_INPUTS})
     yield from _flat("workload", asdict(run.workload))
     yield "gpubox", run.tool_version
 
