@@ -129,9 +129,9 @@ class Box:
                 case [boot_id, "running" | "degraded"] if boot_id != after:
                     return
             if self.record.process("keeper") is None:
-                raise BoxError(self.name, "ended while it started", f"see {self.record.folder}", self._last_words())
+                raise BoxError(self.name, "ended while it started", "", self._last_words())
             time.sleep(0.02)
-        raise BoxError(self.name, f"not up within {_BOOT_LIMIT_S:g} s", f"see {self.record.folder}", self._last_words())
+        raise BoxError(self.name, f"not up within {_BOOT_LIMIT_S:g} s", "", self._last_words())
 
     def _last_words(self) -> list[str]:
         logs = (self.record.folder / name for name in ("keeper.log", "console.log"))

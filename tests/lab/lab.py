@@ -183,11 +183,17 @@ class Lab:
         else:
             release, under = of, self.base(of)
         owner = None if self._keep else self._me
-        made = [self._make(release, under, name, owner) for name in names or [None] * count]
-        for box in made:
-            box.power_on()
-        for box in made:
-            box.await_boot()
+        made: list[Box] = []
+        try:
+            for name in names or [None] * count:
+                made.append(self._make(release, under, name, owner))
+                made[-1].power_on()
+            for box in made:
+                box.await_boot()
+        except BaseException:
+            for box in made:
+                self.remove(box)
+            raise
         return made
 
     def remove(self, box: Box) -> None:
