@@ -92,7 +92,7 @@ def test_a_box_is_fresh_whatever_another_test_did_to_its_own(boxes: Callable[...
     (fresh,) = boxes(1)
     found = fresh.run("ls -A /root; ls /usr/bin/python3 /etc/ssh/sshd_config.d; id somebody", check=False)
     assert found.stdout == ".bashrc\n.profile\n.ssh\n/usr/bin/python3\n\n/etc/ssh/sshd_config.d:\n10-key-only.conf\n"
-    assert found.stderr.strip() == "id: ‘somebody’: no such user"
+    assert found.stderr.strip() == "id: 'somebody': no such user"
     assert fresh.run(identity).stdout != before
     assert {dirty.name, fresh.name} <= {record.name for record in lab.records()}
 
@@ -153,7 +153,7 @@ def test_a_box_is_reached_by_its_ssh_config_and_by_ansible(box: Box) -> None:
     assert subprocess.run(by_name, check=True, capture_output=True, text=True).stdout == f"{box.name}\nlab\n"
     assert json.loads(box.inventory_file.read_text(encoding="utf-8")) == box.ansible_inventory()
     ansible = Path(sys.executable).with_name("ansible")
-    argv = [ansible, "-i", box.inventory_file, "all", "--one-line", "-b", "-m", "command", "-a", "id -un"]
+    argv = [str(ansible), "-i", str(box.inventory_file), "all", "--one-line", "-b", "-m", "command", "-a", "id -un"]
     done = subprocess.run(argv, check=True, capture_output=True, text=True)
     assert done.stdout == f"{box.name} | CHANGED | rc=0 | (stdout) root\n"
 
@@ -190,8 +190,8 @@ def test_ubuntu_runs_quadlet_with_an_older_podman(saved_box: Callable[[Saved], B
     assert _page(box) == "served\n"
 
 
-@pytest.mark.parametrize("also_its_keeper", [False, True])
-def test_the_boxes_of_a_killed_run_are_ended_and_removed(lab: Lab, also_its_keeper: bool) -> None:
+@pytest.mark.parametrize("also", ["", "keeper"])
+def test_the_boxes_of_a_killed_run_are_ended_and_removed(lab: Lab, also: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     with subprocess.Popen(
         [sys.executable, "-c", _OTHER_RUN], env=environment, stdout=subprocess.PIPE, text=True
@@ -201,10 +201,10 @@ def test_the_boxes_of_a_killed_run_are_ended_and_removed(lab: Lab, also_its_keep
         keeper, slirp = record.process("keeper"), record.process("slirp")
         assert keeper is not None
         assert slirp is not None
-        if also_its_keeper:
+        if also:
             keeper.send(signal.SIGSTOP)
         run.kill()
-    if also_its_keeper:
+    if also:
         keeper.send(signal.SIGKILL)
         assert keeper.wait(5)
         assert slirp.alive()
