@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .record import Record
     from .release import Release
 
+_UNUSED_S = 24 * 3600.0
 # What is one box's alone and would be every box's if it were saved.
 _NOT_SAVED = (
     "etc/hostname",
@@ -221,7 +223,8 @@ class Lab:
 
     def _prune(self) -> None:
         with self._locked():
-            self._layers.prune([root for record in self.records() for root in record.roots])
+            in_use = [root for record in self.records() for root in record.roots]
+            self._layers.prune(time.time() - _UNUSED_S, in_use)
 
     def _make_key(self) -> Path:
         key = self.folder / "id_ed25519"

@@ -1,18 +1,21 @@
 """Cached images that boxes lie over: bases, and saved boxes on top of them.
 
-A layer is named by its tag and by a key of all that went into it, so one whose recipe changed is built anew; layers
-that a newer one of their tag replaced go as soon as nothing lies over them. A folder per layer:
+A layer is named by its tag and by a key of all that went into it, so one whose recipe changed is built anew. One that a
+newer one of its tag replaced goes when nobody has asked for it for a day: two working copies may differ in their
+recipes and share the cache. A folder per layer:
 
     root/     what the layer adds, a lower folder of an overlay
     stores/   Podman's stores of a saved box, rootful and rootless, copied into each box
-    below     the root folders under this one, topmost first, one a line
+    below     the root folders under this one, topmost first, one a line; its time is when the layer was last asked for
     *.log     how it was built
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +49,11 @@ class Layer:
         return self.path / "stores"
 
     @property
+    def asked_for(self) -> float:
+        """When the layer was last asked for, seconds since 1970."""
+        return (self.path / "below").stat().st_mtime
+
+    @property
     def tag(self) -> str:
         """What the layer is, less the key of what went into it."""
         return self.path.name.rpartition("-")[0]
@@ -62,8 +70,8 @@ class Layers:
         self.folder = folder
 
     def all(self) -> list[Layer]:
-        """Return the finished layers, oldest first."""
-        found = sorted(self.folder.glob("*/below"), key=lambda file: file.stat().st_mtime)
+        """Return the finished layers, the ones asked for last at the end."""
+        found = sorted(self.folder.glob("*/below"), key=lambda file: file.stat().st_mtime_ns)
         return [
             Layer(file.parent, tuple(map(Path, file.read_text(encoding="utf-8").split("\n")[:-1]))) for file in found
         ]
@@ -86,17 +94,23 @@ class Layers:
                 build(layer.path)
                 # Last, because it is what makes the layer a finished one.
                 (layer.path / "below").write_text("".join(f"{root}\n" for root in layer.below), encoding="utf-8")
+            # The file system's own clock ticks too coarsely to tell which of two was asked for last.
+            now = time.time_ns()
+            os.utime(layer.path / "below", ns=(now, now))
         return layer
 
-    def prune(self, in_use: Iterable[Path]) -> None:
-        """Remove the layers that a newer one of their tag replaced.
+    def prune(self, unused_since: float, in_use: Iterable[Path]) -> None:
+        """Remove the layers that were replaced: another of their tag has been asked for since.
 
         Args:
+            unused_since: a layer that was asked for after this time stays, seconds since 1970.
             in_use: root folders that boxes lie over; these stay, and so do the ones under layers that stay.
         """
-        newest = {layer.tag: layer for layer in self.all()}
-        kept = {*in_use, *(root for layer in newest.values() for root in layer.roots)}
-        for layer in self.all():
+        layers = self.all()
+        newest = {layer.tag: layer for layer in layers}
+        recent = [layer for layer in layers if layer.asked_for > unused_since]
+        kept = {*in_use, *(root for layer in (*newest.values(), *recent) for root in layer.roots)}
+        for layer in layers:
             if layer.roots[0] not in kept:
                 remove_tree(layer.path)
 

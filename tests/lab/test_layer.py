@@ -74,6 +74,14 @@ def test_pruning_removes_what_was_replaced_and_nothing_that_is_lain_over(layers:
     saved = _get(layers, "podman", "1", under_saved)
     under_box = _get(layers, "trixie", "3")
     newest = _get(layers, "trixie", "4")
-    layers.prune(in_use=under_box.roots)
+    layers.prune(newest.asked_for + 1, in_use=under_box.roots)
     assert layers.all() == [under_saved, saved, under_box, newest]
     assert not replaced.path.exists()
+
+
+def test_pruning_leaves_a_replaced_layer_that_somebody_asked_for_lately(layers: Layers) -> None:
+    theirs, ours = _get(layers, "trixie", "1"), _get(layers, "trixie", "2")
+    layers.prune(theirs.asked_for - 1, in_use=())
+    assert layers.all() == [theirs, ours]
+    assert _get(layers, "trixie", "1") == theirs
+    assert layers.all() == [ours, theirs]

@@ -20,7 +20,7 @@ def _claim(boxes: Path, name: str | None = None) -> Record:
 
 def test_a_record_reads_as_it_was_written(tmp_path: Path) -> None:
     first, second = _claim(tmp_path), _claim(tmp_path, "web")
-    kept = replace(second, owner=None)
+    kept = replace(second, owner=None, checkout=tmp_path)
     kept.write()
     assert records(tmp_path) == [first, kept]
 
