@@ -94,7 +94,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
         with locked(manifest.cache, "fetch", tell):
             fetched = fetch(manifest, Progress(tell))
     except FetchError as fault:
-        if arguments.run:
+        if arguments.run and arguments.run.exists():
             runs.report(arguments.run, "failed", str(fault))
         raise
     line = f"in place: {', '.join(fetched)}" if fetched else "everything was in place"

@@ -1,12 +1,12 @@
 """The Hugging Face cache of a box, as huggingface_hub lays it out, and what we keep beside it.
 
-    models--ORG--REPO/
-      blobs/ETAG                  the bytes; of a large file the ETag is its SHA-256
-      snapshots/COMMIT/NAME       a relative link to the blob: here it is whole and checked
-      .gpubox/ETAG.part           bytes on their way
-      .gpubox/ETAG.ranges         which of them are there, JSON
-      .gpubox/ETAG.verified       SHA-256, size and mtime of the checked blob, JSON
-    .locks/gpubox-fetch.lock      held by whoever writes; its text says who
+models--ORG--REPO/
+  blobs/ETAG                  the bytes; of a large file the ETag is its SHA-256
+  snapshots/COMMIT/NAME       a relative link to the blob: here it is whole and checked
+  .gpubox/ETAG.part           bytes on their way
+  .gpubox/ETAG.ranges         which of them are there, JSON
+  .gpubox/ETAG.verified       SHA-256, size and mtime of the checked blob, JSON
+.locks/gpubox-fetch.lock      held by whoever writes; its text says who
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import FetchError
@@ -26,6 +25,7 @@ from .ranges import ByteRanges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 BLOCK = 1 << 20
 
@@ -87,6 +87,7 @@ class RepoCache:
         """Record that the blob is right, then link it into the snapshot; a crash between leaves nothing half-made."""
         blob = self.blob(etag)
         stat = blob.stat()
+        self.own(etag, "verified").parent.mkdir(exist_ok=True)
         write_whole(
             self.own(etag, "verified"),
             json.dumps({"sha256": sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}),
@@ -123,7 +124,6 @@ class RepoCache:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a small file, all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     fresh.write_text(text)
     fresh.replace(path)

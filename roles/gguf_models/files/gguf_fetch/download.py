@@ -127,4 +127,6 @@ class Download:
 
 
 def _disk_fault(repo: RepoCache, exc: OSError) -> FetchError:
-    return FetchError(str(repo.folder), exc.strerror or str(exc), "make room; what is there is kept, run again to go on")
+    return FetchError(
+        str(repo.folder), exc.strerror or str(exc), "make room; what is there is kept, run again to go on"
+    )

@@ -21,7 +21,7 @@ class FetchError(Exception):
         super().__init__(f"{place}: {fault}" + (f"; {remedy}" if remedy else ""))
 
 
-class FetchErrors(FetchError):
+class SeveralFaultsError(FetchError):
     """Several faults, one a line.
 
     Args:

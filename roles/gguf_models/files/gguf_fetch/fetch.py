@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .cache import RepoCache, hash_file
 from .download import Download
-from .errors import FetchError, FetchErrors
+from .errors import FetchError, SeveralFaultsError
 from .hub import Hub
 from .local_models import check_local_models
 from .manifest import read_token
@@ -51,7 +52,9 @@ def fetch(manifest: Manifest, progress: Progress) -> list[str]:
     if manifest.offline:
         places = [f"{model.repo}/{file.name}" for model in lacking for file in model.files]
         remedy = "copy the cache from another box, or set gguf_models_offline to false"
-        raise FetchErrors([FetchError(place, "not in the cache, and the network is off limits", remedy) for place in places])
+        raise SeveralFaultsError(
+            [FetchError(place, "not in the cache, and the network is off limits", remedy) for place in places]
+        )
     hub = Hub(manifest.endpoint, token)
     files = _describe(manifest, hub, lacking, progress)
     downloads: dict[tuple[str, str], Download] = {}
@@ -65,9 +68,7 @@ def fetch(manifest: Manifest, progress: Progress) -> list[str]:
     return [file.place for file in files]
 
 
-def _describe(
-    manifest: Manifest, hub: Hub, models: tuple[HubModel, ...], progress: Progress
-) -> list[RemoteFile]:
+def _describe(manifest: Manifest, hub: Hub, models: tuple[HubModel, ...], progress: Progress) -> list[RemoteFile]:
     """Ask the hub about all models, so that every fault of the profiles is told at once."""
     files: list[RemoteFile] = []
     faults: list[FetchError] = []
@@ -75,11 +76,11 @@ def _describe(
         place = f"{manifest.endpoint}/{model.repo}"
         patience = Patience(place, manifest.attempts, manifest.retry_wait_s, threading.Event(), progress.say)
         try:
-            files += patience.insist(lambda model=model: hub.describe(model))
+            files += patience.insist(partial(hub.describe, model))
         except FetchError as fault:
             faults.append(fault)
     if faults:
-        raise FetchErrors(faults)
+        raise SeveralFaultsError(faults)
     return files
 
 

@@ -13,9 +13,10 @@ import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import httpx2  # huggingface_hub 2 speaks through it and lets its errors pass
 from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -24,18 +25,17 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import httpx
 
-from .errors import FetchError, FetchErrors, PassingError
+from .errors import FetchError, PassingError, SeveralFaultsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from .manifest import HubModel
 
 TIMEOUT_S = 30.0
 PASSING = {408, 425, 429, 500, 502, 503, 504}
-TOKEN_REMEDY = "put a token that may read it into gguf_models_token_file, or mend the repository's name"
+ACCESS_REMEDY = "put a token that may read it into gguf_models_token_file, or mend the repository's name"
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Hub:
                 etag = by_hub or sibling.blob_id
                 files.append(RemoteFile(model.repo, model.revision, wanted.name, sibling.size, etag, sha256))
         if faults:
-            raise FetchErrors(faults)
+            raise SeveralFaultsError(faults)
         return files
 
     def open(self, file: RemoteFile, start: int, end: int) -> ByteStream:
@@ -176,7 +176,7 @@ class Hub:
             self._forget(file)
             if exc.code in PASSING or exc.code in {401, 403, 404, 410}:
                 # A signed address runs out with a refusal; the next attempt asks the hub for a fresh one.
-                raise PassingError(f"HTTP {exc.code}", _retry_after(exc.headers)) from None
+                raise PassingError(f"HTTP {exc.code}", _retry_after(exc.headers.get("Retry-After"))) from None
             raise FetchError(file.place, f"HTTP {exc.code} from {_host(location)}") from None
         except (OSError, http.client.HTTPException) as exc:
             raise PassingError(_network_fault(exc)) from None
@@ -226,28 +226,27 @@ def _faults_in_words(place: str, revision: str) -> Iterator[None]:
         raise FetchError(place, f"gone from commit {revision[:12]}", "see the repository's list of files") from None
     except RepositoryNotFoundError as exc:
         fault = "not there, or private" if exc.response.status_code == 404 else "the hub wants a token (HTTP 401)"
-        raise FetchError(place, fault, TOKEN_REMEDY) from None
+        raise FetchError(place, fault, ACCESS_REMEDY) from None
     except HfHubHTTPError as exc:
         code = exc.response.status_code
         if code in PASSING:
-            raise PassingError(f"HTTP {code}", _retry_after(exc.response.headers)) from None
-        remedy = TOKEN_REMEDY if code in {401, 403} else ""
+            raise PassingError(f"HTTP {code}", _retry_after(exc.response.headers.get("Retry-After"))) from None
+        remedy = ACCESS_REMEDY if code in {401, 403} else ""
         fault = "the hub refuses the token (HTTP 401)" if code == 401 else f"HTTP {code}"
         raise FetchError(place, fault, remedy) from None
-    except httpx.HTTPError as exc:
+    except httpx2.HTTPError as exc:
         raise PassingError(_network_fault(exc)) from None
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    text = headers.get("Retry-After", "")
-    return float(text) if re.fullmatch(r"\d{1,6}", text) else None
+def _retry_after(text: str | None) -> float | None:
+    return float(text) if text and re.fullmatch(r"\d{1,6}", text) else None
 
 
 def _host(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _network_fault(exc: Any) -> str:
+def _network_fault(exc: Exception) -> str:
     """Name a network fault in a few words; an address in it may hold a signature, so only the reason is kept."""
     reason = getattr(exc, "reason", None) or exc
     if isinstance(reason, TimeoutError) or type(reason).__name__.endswith("Timeout"):

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from .cache import Verified, hash_file, write_whole
-from .errors import FetchError, FetchErrors
+from .errors import FetchError, SeveralFaultsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def check_local_models(manifest: Manifest, *, rehash: bool = False) -> None:
     if fresh != known:
         write_whole(memory, json.dumps({path: asdict(record) for path, record in fresh.items()}))
     if faults:
-        raise FetchErrors(faults)
+        raise SeveralFaultsError(faults)
 
 
 def _check(model: LocalModel, known: Verified | None) -> Verified | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .errors import FetchError, FetchErrors
+from .errors import FetchError, SeveralFaultsError
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def read_manifest(path: Path) -> Manifest:
         files = tuple(WantedFile(file["name"], file.get("sha256")) for file in model["files"])
         hub_models.append(HubModel(model["repo"], model["revision"], files))
     if faults:
-        raise FetchErrors(faults)
+        raise SeveralFaultsError(faults)
     return Manifest(
         path=path,
         cache=Path(document["cache"]),
@@ -118,7 +118,9 @@ def _faults(place: str, model: dict[str, Any]) -> list[FetchError]:
     for index, file in enumerate(model["files"]):
         name = PurePosixPath(file["name"])
         if name.is_absolute() or ".." in name.parts or name.suffix != ".gguf":
-            faults.append(FetchError(f"{place}.files[{index}].name", f"{file['name']!r} is not a GGUF in the repository"))
+            faults.append(
+                FetchError(f"{place}.files[{index}].name", f"{file['name']!r} is not a GGUF in the repository")
+            )
         if file.get("sha256") and not re.fullmatch(r"[0-9a-f]{64}", file["sha256"]):
             faults.append(FetchError(f"{place}.files[{index}].sha256", f"{file['sha256']!r} is not 64 hex digits"))
     return faults

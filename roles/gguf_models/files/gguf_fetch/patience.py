@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from .errors import FetchError, PassingError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
 MAX_WAIT_S = 60.0

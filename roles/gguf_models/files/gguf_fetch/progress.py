@@ -15,7 +15,7 @@ class Progress:
     """Turns byte counts into lines, and hands each to `emit`.
 
     Args:
-        emit: called with a line about once a second while bytes come, and with every event.
+        emit: called with a line twice a second while bytes come, and with every event.
         clock: monotonic, seconds.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .cache import RepoCache, hash_file
-from .errors import FetchError, FetchErrors
+from .errors import FetchError, SeveralFaultsError
 from .local_models import check_local_models
 
 if TYPE_CHECKING:
@@ -53,5 +53,5 @@ def verify(manifest: Manifest, progress: Progress, *, quick: bool) -> int:
     except FetchError as fault:
         faults.append(fault)
     if faults:
-        raise FetchErrors(faults)
+        raise SeveralFaultsError(faults)
     return checked + len(manifest.local_models)
