@@ -152,6 +152,8 @@ class Hub:
                 faults.append(FetchError(file_place, "the hub tells no SHA-256", remedy))
             else:
                 etag = by_hub or sibling.blob_id
+                if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", etag):  # it becomes a file's name
+                    raise FetchError(place, f"names a blob {etag!r}", "is this a hub? mend gguf_models_endpoint")
                 files.append(RemoteFile(model.repo, model.revision, wanted.name, sibling.size, etag, sha256))
         if faults:
             raise SeveralFaultsError(faults)
