@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from gguf_fetch.__main__ import main
 
 PROGRAM = Path(__file__).parents[2] / "roles/gguf_models/files"
 REVISION = "451d18c5" * 5
@@ -46,23 +50,20 @@ class Box:
         }  # fmt: skip  # one line of defaults after the other
         self.manifest.write_text(json.dumps(defaults | self.settings | {"models": models}))
 
-    def command(self, verb: str, *arguments: str) -> list[str]:
-        """Return the argv of a verb."""
-        return [sys.executable, "-m", "gguf_fetch", verb, *arguments]
-
     def run(self, verb: str, *arguments: str) -> tuple[int, str, str]:
-        """Run a verb on the manifest.
+        """Run a verb on the manifest, in this process.
 
         Returns:
             Exit status, standard output, standard error.
         """
-        argv = self.command(verb, str(self.manifest), *arguments)
-        done = subprocess.run(argv, cwd=PROGRAM, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout, done.stderr
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main([verb, str(self.manifest), *arguments])
+        return status, out.getvalue(), err.getvalue()
 
     def start(self, verb: str = "fetch") -> subprocess.Popen[str]:
-        """Run a verb without waiting for it."""
-        argv = self.command(verb, str(self.manifest))
+        """Run a verb in a process of its own."""
+        argv = [sys.executable, "-m", "gguf_fetch", verb, str(self.manifest)]
         return subprocess.Popen(argv, cwd=PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def repo(self, name: str) -> Path:

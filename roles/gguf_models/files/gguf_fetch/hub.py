@@ -139,8 +139,9 @@ class Hub:
             sibling = siblings.get(wanted.name)
             file_place = f"{model.repo}/{wanted.name}"
             if sibling is None:
-                near = get_close_matches(wanted.name, [name for name in siblings if name.endswith(".gguf")], n=1)
-                remedy = f"did you mean {near[0]}?" if near else "see the repository's list of files"
+                stems = [name.removesuffix(".gguf") for name in siblings if name.endswith(".gguf")]
+                near = get_close_matches(wanted.name.removesuffix(".gguf"), stems, n=1)
+                remedy = f"did you mean {near[0]}.gguf?" if near else "see the repository's list of files"
                 faults.append(FetchError(file_place, f"not in commit {model.revision[:12]}", remedy))
                 continue
             by_hub = sibling.lfs.sha256 if sibling.lfs else None
@@ -255,4 +256,5 @@ def _network_fault(exc: Exception) -> str:
         return f"no answer within {TIMEOUT_S:.0f} s"
     if isinstance(reason, http.client.IncompleteRead):
         return "the connection ended early"
-    return str(getattr(reason, "strerror", None) or reason or type(reason).__name__)
+    text = str(getattr(reason, "strerror", None) or reason or type(reason).__name__)
+    return re.sub(r"^\[Errno -?\d+\] ", "", text)

@@ -45,7 +45,8 @@ class Patience:
         self._failures += 1
         if self._failures >= self._attempts:
             remedy = "what is there is kept; run again to go on"
-            raise FetchError(self._place, f"{fault}, {self._failures} times in a row", remedy)
+            times = "" if self._failures == 1 else f", {self._failures} times in a row"
+            raise FetchError(self._place, f"{fault}{times}", remedy)
         wait_s = min(self._wait_s * 2 ** (self._failures - 1), MAX_WAIT_S)
         if fault.wait_s is not None:
             wait_s = min(max(wait_s, fault.wait_s), MAX_ASKED_WAIT_S)
