@@ -66,6 +66,11 @@ class Box:
         argv = [sys.executable, "-m", "gguf_fetch", verb, str(self.manifest)]
         return subprocess.Popen(argv, cwd=PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
+    def start_run(self) -> Path:
+        """Start a fetch that outlives whoever started it, as the role does; return what `watch` takes."""
+        argv = [sys.executable, "-m", "gguf_fetch", "start", str(self.manifest)]
+        return Path(subprocess.run(argv, cwd=PROGRAM, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+
     def repo(self, name: str) -> Path:
         """Return a repository's folder in the cache."""
         return self.cache / f"models--{name.replace('/', '--')}"

@@ -47,9 +47,7 @@ def test_the_real_client_finds_the_files_without_a_network(box: Box, originals: 
 
 
 def test_a_file_that_the_real_client_left_is_checked_and_kept(box: Box, hub: Hub) -> None:
-    hf_hub_download(
-        "org/open", "a.gguf", revision=REVISION, endpoint=hub.endpoint, cache_dir=box.cache, token=False
-    )
+    hf_hub_download("org/open", "a.gguf", revision=REVISION, endpoint=hub.endpoint, cache_dir=box.cache, token=False)
     del hub.asked[:]
     box.wants(model("org/open", "a.gguf"))
     status, out, _ = box.run("fetch")
@@ -60,9 +58,7 @@ def test_a_file_that_the_real_client_left_is_checked_and_kept(box: Box, hub: Hub
 
 
 def test_wrong_bytes_that_another_client_left_are_fetched_again(box: Box, hub: Hub, originals: Path) -> None:
-    hf_hub_download(
-        "org/open", "a.gguf", revision=REVISION, endpoint=hub.endpoint, cache_dir=box.cache, token=False
-    )
+    hf_hub_download("org/open", "a.gguf", revision=REVISION, endpoint=hub.endpoint, cache_dir=box.cache, token=False)
     blob = box.snapshot("org/open", "a.gguf").resolve()
     blob.write_bytes(blob.read_bytes()[:-1] + b"?")
     box.wants(model("org/open", "a.gguf"))

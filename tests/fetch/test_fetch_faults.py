@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fetch.box import REVISION, Box, model
-from hub.server import Hub
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hub.server import Hub
 
 ACCESS = "put a token that may read it into gguf_models_token_file, or mend the repository's name"
 LIST = "see the repository's list of files"
@@ -41,8 +42,10 @@ def test_wrong_bytes_of_the_right_size_are_never_linked(box: Box, hub: Hub, orig
     status, _, err = box.run("fetch")
     assert (status, err) == (
         1,
-        f"org/open/a.gguf: wrong bytes, deleted (SHA-256 {found}, expected {expected}); "
-        "run again; if it repeats, the hub or a mirror is damaged\n",
+        (
+            f"org/open/a.gguf: wrong bytes, deleted (SHA-256 {found}, expected {expected}); "
+            "run again; if it repeats, the hub or a mirror is damaged\n"
+        ),
     )
     assert box.files() == []
     hub.faults.wrong_bytes = False
@@ -117,8 +120,10 @@ def test_all_faults_are_told_at_once(box: Box, hub: Hub) -> None:
     assert box.run("fetch") == (
         1,
         "",
-        f"org/open/zzzz.gguf: not in commit {REVISION[:12]}; {LIST}\n"
-        f"{hub.endpoint}/org/none: not there, or private; {ACCESS}\n",
+        (
+            f"org/open/zzzz.gguf: not in commit {REVISION[:12]}; {LIST}\n"
+            f"{hub.endpoint}/org/none: not there, or private; {ACCESS}\n"
+        ),
     )
 
 
@@ -205,8 +210,10 @@ def test_the_disk_is_measured_before_the_first_byte(box: Box, hub: Hub) -> None:
     assert (status, out, re.sub(r"only \S+ GB", "only N GB", err)) == (
         1,
         "",
-        f"{box.cache}: 1000000.0 GB to fetch, but only N GB are free; "
-        "make room (gguf_models_gc lists what no profile needs), or set gguf_models_cache to a larger disk\n",
+        (
+            f"{box.cache}: 1000000.0 GB to fetch, but only N GB are free; "
+            "make room (gguf_models_gc lists what no profile needs), or set gguf_models_cache to a larger disk\n"
+        ),
     )
     assert sha256 not in {asked.path for asked in hub.asked if asked.server == "store"}
 
@@ -217,8 +224,10 @@ def test_space_to_keep_free_counts_as_taken(box: Box) -> None:
     assert box.run("fetch") == (
         1,
         "",
-        f"{box.cache}: 0.002 GB to fetch, but only 0.000 GB are free beside the 1000000.0 GB to keep free; "
-        "make room (gguf_models_gc lists what no profile needs), or set gguf_models_cache to a larger disk\n",
+        (
+            f"{box.cache}: 0.002 GB to fetch, but only 0.000 GB are free beside the 1000000.0 GB to keep free; "
+            "make room (gguf_models_gc lists what no profile needs), or set gguf_models_cache to a larger disk\n"
+        ),
     )
 
 
@@ -228,8 +237,10 @@ def test_offline_a_missing_file_is_an_error_and_nobody_is_asked(box: Box, hub: H
     assert box.run("fetch") == (
         1,
         "",
-        "org/open/a.gguf: not in the cache, and the network is off limits; "
-        "copy the cache from another box, or set gguf_models_offline to false\n",
+        (
+            "org/open/a.gguf: not in the cache, and the network is off limits; "
+            "copy the cache from another box, or set gguf_models_offline to false\n"
+        ),
     )
     assert hub.asked == []
 
@@ -254,17 +265,23 @@ def test_a_cache_that_can_not_be_written_is_named(box: Box) -> None:
 
 def test_a_manifest_that_reaches_outside_the_cache_or_is_not_pinned_is_refused(box: Box) -> None:
     box.wants(
-        {"repo": "../../etc", "revision": "main", "files": [{"name": "../x.gguf"}, {"name": "README.md", "sha256": "z"}]}
+        {
+            "repo": "../../etc",
+            "revision": "main",
+            "files": [{"name": "../x.gguf"}, {"name": "README.md", "sha256": "z"}],
+        }
     )
     place = f"{box.manifest}: models[0]"
     assert box.run("plan") == (
         1,
         "",
-        f"{place}.repo: '../../etc' is not ORG/NAME\n"
-        f"{place}.revision: 'main' is not a commit of 40 hex digits; a branch or tag can change: pin its commit\n"
-        f"{place}.files[0].name: '../x.gguf' is not a GGUF in the repository\n"
-        f"{place}.files[1].name: 'README.md' is not a GGUF in the repository\n"
-        f"{place}.files[1].sha256: 'z' is not 64 hex digits\n",
+        (
+            f"{place}.repo: '../../etc' is not ORG/NAME\n"
+            f"{place}.revision: 'main' is not a commit of 40 hex digits; a branch or tag can change: pin its commit\n"
+            f"{place}.files[0].name: '../x.gguf' is not a GGUF in the repository\n"
+            f"{place}.files[1].name: 'README.md' is not a GGUF in the repository\n"
+            f"{place}.files[1].sha256: 'z' is not 64 hex digits\n"
+        ),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +35,7 @@ def test_what_is_missing_and_what_is_there_make_the_file(added: list[tuple[int, 
 @given(ranges)
 def test_ranges_neither_touch_nor_overlap(added: list[tuple[int, int]]) -> None:
     listed = ByteRanges(added).as_list()
-    assert all(end < start for (_, end), (start, _) in zip(listed, listed[1:], strict=False))
+    assert all(end < start for (_, end), (start, _) in itertools.pairwise(listed))
 
 
 @given(ranges)

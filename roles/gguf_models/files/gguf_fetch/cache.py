@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-BLOCK = 1 << 20
-
 
 @dataclass(frozen=True)
 class Verified:

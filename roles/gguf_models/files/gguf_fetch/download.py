@@ -7,13 +7,14 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from .cache import BLOCK
 from .errors import FetchError, WrongBytesError
 
 if TYPE_CHECKING:
     from .cache import RepoCache
     from .hub import RemoteFile
     from .ranges import Range
+
+BLOCK = 1 << 20
 
 
 class Download:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .manifest import HubModel
 
 TIMEOUT_S = 30.0
+BLOCK = 1 << 20
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 ACCESS_REMEDY = "put a token that may read it into gguf_models_token_file, or mend the repository's name"
 
@@ -78,18 +79,18 @@ class ByteStream:
         self.at = at
         self.whole = whole
 
-    def readinto(self, view: memoryview) -> int:
-        """Read what is there, 0 at the end.
+    def read(self, most: int) -> bytes:
+        """Return the next bytes, as soon as there are any; nothing at the end.
 
         Raises:
             PassingError: the connection broke.
         """
         try:
-            count = self._response.readinto(view)
+            piece = self._response.read1(min(most, BLOCK))
         except (OSError, http.client.HTTPException) as exc:
             raise PassingError(_network_fault(exc)) from None
-        self.at += count
-        return count
+        self.at += len(piece)
+        return piece
 
     def skip_to(self, position: int) -> None:
         """Read and forget what comes before a position.
@@ -97,9 +98,8 @@ class ByteStream:
         Raises:
             PassingError: the connection broke.
         """
-        view = memoryview(bytearray(min(position - self.at, 1 << 20)))
         while self.at < position:
-            if not self.readinto(view[: position - self.at]):
+            if not self.read(position - self.at):
                 raise PassingError("the connection ended early")
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from .cache import BLOCK
 from .errors import FetchError, PassingError, SeveralFaultsError, WrongBytesError
 from .patience import Patience
 
@@ -168,7 +167,6 @@ class RangeReader:
         self._patience = patience
         self._stopped = stopped
         self._stream: ByteStream | None = None
-        self._buffer = memoryview(bytearray(BLOCK))
 
     def open(self, start: int, end: int) -> bool:
         """Open a range; tell whether the hub ignores ranges and sends the whole file.
@@ -202,12 +200,11 @@ class RangeReader:
         elif self._stream is None or self._stream.at != at:
             self.close()
             self._stream = self._hub.open(self._download.file, at, end)
-        view = self._buffer[: end - at]
-        count = self._stream.readinto(view)
-        if not count:
+        piece = self._stream.read(end - at)
+        if not piece:
             raise PassingError("the connection ended early")
-        self._download.write(at, view[:count])
-        return count
+        self._download.write(at, memoryview(piece))
+        return len(piece)
 
     def close(self) -> None:
         """Close the connection."""

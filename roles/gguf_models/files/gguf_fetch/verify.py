@@ -45,6 +45,7 @@ def verify(manifest: Manifest, progress: Progress, *, quick: bool) -> int:
                 progress.say(f"{place}: right")
                 repo.publish(model.revision, file.name, link.readlink().name, record.sha256)
             else:
+                repo.drop(link.readlink().name)
                 link.unlink()
                 fault = f"wrong bytes (SHA-256 {sha256}, expected {record.sha256})"
                 faults.append(FetchError(place, fault, "run models.yml to fetch it again"))
