@@ -34,7 +34,7 @@ SEGMENT = 50_000
 
 def bytes_kept(box: Box) -> int:
     """Count the bytes of partial files that a next run will not fetch again, and of whole ones."""
-    kept = [json.loads(path.read_text()) for path in box.cache.rglob("*.ranges")]
+    kept: list[list[tuple[int, int]]] = [json.loads(path.read_text()) for path in box.cache.rglob("*.ranges")]
     whole = sum(path.stat().st_size for path in box.cache.glob("models--*/blobs/*"))
     return whole + sum(end - start for ranges in kept for start, end in ranges)
 

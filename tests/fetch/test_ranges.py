@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from gguf_fetch.ranges import ByteRanges
 
 SIZE = 40
-ranges = st.lists(st.tuples(st.integers(0, SIZE), st.integers(0, SIZE)).map(sorted).map(tuple[int, int]), max_size=12)
+ends = st.integers(0, SIZE)
+ranges = st.lists(st.tuples(ends, ends).map(lambda pair: (min(pair), max(pair))), max_size=12)
 
 
 @given(ranges)

@@ -98,14 +98,15 @@ class Hub:
     Args:
         repositories: what is on it.
         host: address to listen on.
+        seen_as: the same address as readers know it, where that is another one.
     """
 
-    def __init__(self, *repositories: Repository, host: str = "127.0.0.1") -> None:
+    def __init__(self, *repositories: Repository, host: str = "127.0.0.1", seen_as: str = "") -> None:
         self.repositories = {repository.name: repository for repository in repositories}
         self.faults = Faults()
         self.asked: list[Asked] = []
         self._servers = [_Server((host, 0), handler, self) for handler in (_HubHandler, _StoreHandler)]
-        self.endpoint, self.store = (f"http://{host}:{server.server_port}" for server in self._servers)
+        self.endpoint, self.store = (f"http://{seen_as or host}:{server.server_port}" for server in self._servers)
         self._etags = {repository.name: {n: f.etag for n, f in repository.files.items()} for repository in repositories}
 
     def etag(self, repository: Repository, name: str) -> str:
