@@ -94,6 +94,11 @@ def place_weights(
     return Weights(homes, taken_by, tuple(gpu_bytes), host_bytes, maps)
 
 
+def is_merged_projection(model: Model, flags: Flags, name: str) -> bool:
+    """Return whether `--merge-qkv` puts a tensor into another, which no override reaches."""
+    return merges_projections(model, flags) and _is_merged(model, layer_of(name), name)
+
+
 def gpu_tensor_bytes(tensor: Tensor) -> int:
     """Return what a tensor takes in a CUDA buffer: rows of quantised types padded, then aligned (ggml-cuda.cu:746)."""
     size = tensor.nbytes
