@@ -46,7 +46,11 @@ class Group:
     def words(self) -> dict[str, object]:
         """Return the group as an entry of a profile's `experts`."""
         entry: dict[str, object] = {"layers": ranges(self.layers), "device": self.device}
-        named = [name for name in ("gate", "up", "down") if name in self.tensors or (name != "down" and "gate_up" in self.tensors)]
+        named = [
+            name
+            for name in ("gate", "up", "down")
+            if name in self.tensors or (name != "down" and "gate_up" in self.tensors)
+        ]
         if len(named) < 3:
             entry["tensors"] = named
         return entry

@@ -58,7 +58,9 @@ def find_header(model: ProfileModel, given: str | None = None, token_file: str |
     if outline is not None:
         return ModelSource(outline, told=True)
     url = f"{HUB}/{model.repo}/resolve/{model.revision}/{name}"
-    raise GpuboxError(f"{model.repo}/{name}", "is not on this machine", f"give --model {url}, which reads its header only")
+    raise GpuboxError(
+        f"{model.repo}/{name}", "is not on this machine", f"give --model {url}, which reads its header only"
+    )
 
 
 def _cache() -> Path:

@@ -67,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
         findings.append(Finding("note", source.header.place, what, "inferred", instead))
     if loaded.profile.engine.name != "ik_llama":
         what = "placement and defaults are those of ik_llama.cpp 29a54f4"
-        findings.append(Finding("warning", "engine.name", f"{loaded.profile.engine.name} places by rules of its own", what))
+        findings.append(
+            Finding("warning", "engine.name", f"{loaded.profile.engine.name} places by rules of its own", what)
+        )
     proposal = None
     if args.fill:
         from gpubox.fill import fill
@@ -98,7 +100,9 @@ def _machine(args: argparse.Namespace, profile: Profile) -> Machine:
         sizes = sizes or [size for size in box.gpu_memory.split(",") if size.strip()]
         ram, cores = ram or box.ram, cores or box.cores or None
     if not sizes and profile.gpus != "none":
-        remedy = "set gpubox_gpu_memory in the inventory" if args.host else "give --host BOX, or --gpu SIZE for each GPU"
+        remedy = (
+            "set gpubox_gpu_memory in the inventory" if args.host else "give --host BOX, or --gpu SIZE for each GPU"
+        )
         raise GpuboxError(args.host or "gpubox plan", "the GPUs' memory is not known", remedy)
     free = [parse_size(size, "--gpu") for size in sizes]
     if profile.gpus == "none":
@@ -111,7 +115,9 @@ def _machine(args: argparse.Namespace, profile: Profile) -> Machine:
             wanted = list(range(len(free)))
         missing = next((gpu for gpu in wanted if gpu >= len(free)), None)
         if missing is not None:
-            raise GpuboxError("gpus", f"the profile uses GPU {missing}, and {len(free)} are given", "give more --gpu SIZE")
+            raise GpuboxError(
+                "gpus", f"the profile uses GPU {missing}, and {len(free)} are given", "give more --gpu SIZE"
+            )
         used = [free[gpu] for gpu in wanted]
     return Machine(tuple(used), parse_size(ram, "--ram") if ram else None, cores, len(free))
 
@@ -122,7 +128,9 @@ def _remedies(placement: Placement) -> list[Finding]:
 
     changes = nearest_changes(placement)
     if not changes:
-        return [Finding("note", "to make it fit", "no single change of a flag does", "", "try --fill, or a smaller model")]
+        return [
+            Finding("note", "to make it fit", "no single change of a flag does", "", "try --fill, or a smaller model")
+        ]
     return [Finding("note", "to make it fit", change.text, "proved by this planner") for change in changes]
 
 
@@ -160,7 +168,15 @@ def _show_devices(name: str, placement: Placement) -> None:
     heads = ("device", "weights", "KV", "compute", "MTP", "wkv_b", "CUDA", "outputs", "total", "free", "layers")
     rows = []
     for device in placement.devices:
-        parts = (device.weights, device.kv, device.compute, device.draft_compute, device.wkv_b, device.cuda, device.outputs)
+        parts = (
+            device.weights,
+            device.kv,
+            device.compute,
+            device.draft_compute,
+            device.wkv_b,
+            device.cuda,
+            device.outputs,
+        )
         total = (device.total, device.free)
         numbers = [f"{part / MIB:.0f}" if part else "-" for part in parts]
         numbers += ["?" if part is None else f"{part / MIB:.0f}" for part in total]
@@ -192,4 +208,10 @@ def _show_proposal(proposal: Proposal) -> None:
 
 
 def _yaml(value: object) -> str:
-    return f"[{', '.join(value)}]" if isinstance(value, list) else f'"{value}"' if "-" in str(value) or "," in str(value) or str(value).isdigit() else str(value)
+    return (
+        f"[{', '.join(value)}]"
+        if isinstance(value, list)
+        else f'"{value}"'
+        if "-" in str(value) or "," in str(value) or str(value).isdigit()
+        else str(value)
+    )

@@ -116,7 +116,9 @@ def _layers(line: CommandLine) -> Iterator[Finding]:
     on_host = model.n_layer - flags.n_gpu_layers
     if 0 < on_host and flags.n_gpu_layers > 0:
         last = on_host - 1
-        what = f"layers {'0' if last == 0 else f'0 to {last}'} stay on the host, the first ones, and the output with them"
+        what = (
+            f"layers {'0' if last == 0 else f'0 to {last}'} stay on the host, the first ones, and the output with them"
+        )
         yield from _about(line, "--n-gpu-layers", "note", what, "i_gpu_start = n_layer - ngl, llama.cpp:3495 and 3809")
     elif on_host == 0:
         what = "the output stays on the host"
@@ -126,7 +128,9 @@ def _layers(line: CommandLine) -> Iterator[Finding]:
         word = line.find("--n-gpu-layers")
         where = f"{word.flag} {word.values[0]}" if word and word.values else "--n-gpu-layers (not given)"
         what, instead = "no layer goes to a GPU", f"add --n-gpu-layers {model.n_layer + 1}"
-        yield Finding("warning", where, what, "the default is 0, common.cpp:4139", instead, word.index if word else None)
+        yield Finding(
+            "warning", where, what, "the default is 0, common.cpp:4139", instead, word.index if word else None
+        )
     dense = [layer for layer in range(model.n_layer) if not model.expert_bytes(layer)]
     counted = [layer for layer in dense if layer < flags.n_cpu_moe < model.n_layer]
     if counted:
@@ -161,7 +165,9 @@ def _cache(line: CommandLine) -> Iterator[Finding]:
         width = model.kv_rank + model.n_rot if line.placement.mla else model.head_k
         width = model.head_v if option == "--cache-type-v" else width
         if kind is None:
-            yield from _about(line, option, "error", f"{name} is no type of the engine", "it aborts, rc 134", "use q8_0")
+            yield from _about(
+                line, option, "error", f"{name} is no type of the engine", "it aborts, rc 134", "use q8_0"
+            )
         elif width % kind.block:
             what = f"{name} has blocks of {kind.block}, which heads of {width} do not divide into"
             yield from _about(line, option, "error", what, "llama.cpp:7151, it aborts", "use f16 or q8_0")
@@ -197,4 +203,6 @@ def _threads(line: CommandLine) -> Iterator[Finding]:
         word = line.find(option)
         if cores and uses_cpu and word and word.values and word.values[0].isdigit() and int(word.values[0]) > cores:
             what = f"is more than the box has cores, {cores}"
-            yield from _about(line, option, "warning", what, "threads then wait for each other", f"use {cores} or fewer")
+            yield from _about(
+                line, option, "warning", what, "threads then wait for each other", f"use {cores} or fewer"
+            )

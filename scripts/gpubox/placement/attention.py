@@ -256,4 +256,3 @@ def grouped_attention(run: Pass, layer: int, source: Node, cache: tuple[Node, No
     kept = outputs.size // 4
     cur = graph.op("get_rows", model.n_embd, cur, outputs, rows=kept)
     return graph.op("add", model.n_embd, cur, graph.op("get_rows", model.n_embd, source, outputs, rows=kept), rows=kept)
-

@@ -32,7 +32,11 @@ def feed_forward(run: Pass, layer: int, source: Node, rows: int) -> Node:
     routed = _experts(run, layer, cur, rows)
     has_shared = model.tensor(layer, "ffn_up_shexp.weight") is not None
     if model.mla:
-        out = graph.op("add", model.n_embd, routed, _dense(run, layer, cur, rows, "_shexp"), rows=rows) if has_shared else routed
+        out = (
+            graph.op("add", model.n_embd, routed, _dense(run, layer, cur, rows, "_shexp"), rows=rows)
+            if has_shared
+            else routed
+        )
         return graph.op("add", model.n_embd, out, source, rows=rows)
     routed = graph.expand(graph.op("add", model.n_embd, routed, source, rows=rows))
     if not has_shared:

@@ -77,13 +77,12 @@ def rules_of(flags: Flags, n_layer: int, gpus: int, layer_devices: Sequence[int]
         gpus: the number of GPUs.
         layer_devices: the GPU that each layer is given by the layer split, also of those that stay on the host.
     """
-    rules = [
-        Rule(pattern, device_number(buffer), index) for index, (pattern, buffer) in enumerate(flags.overrides)
-    ]
-    return rules + [
-        Rule(rf"blk\.{layer}\.ffn_(up|down|gate|gate_up)_exps\.(weight|scale)", HOST)
-        for layer in cpu_expert_layers(flags, n_layer, gpus, layer_devices)
-    ]
+    rules = [Rule(pattern, device_number(buffer), index) for index, (pattern, buffer) in enumerate(flags.overrides)]
+    layers = cpu_expert_layers(flags, n_layer, gpus, layer_devices)
+    if layers:  # one rule a layer for the engine; they say the same
+        numbers = "|".join(map(str, sorted(layers)))
+        rules.append(Rule(rf"blk\.({numbers})\.ffn_(up|down|gate|gate_up)_exps\.(weight|scale)", HOST))
+    return rules
 
 
 def cpu_expert_layers(flags: Flags, n_layer: int, gpus: int, layer_devices: Sequence[int]) -> list[int]:

@@ -132,7 +132,11 @@ def _is_merged(model: Model, layer: int | None, name: str) -> bool:
     if layer is None:
         return False
     if model.mla:
-        return name.endswith(_MERGED) and model.architecture in {"glm-dsa", "deepseek2"} and _same_type(model, layer, _MERGED)
+        return (
+            name.endswith(_MERGED)
+            and model.architecture in {"glm-dsa", "deepseek2"}
+            and _same_type(model, layer, _MERGED)
+        )
     parts = ("attn_q.weight", "attn_k.weight", "attn_v.weight")
     return name.endswith(parts) and _same_type(model, layer, parts)
 
