@@ -32,6 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"gpubox {__version__}")
         return 0
+    try:
+        return _guarded(words)
+    except KeyboardInterrupt:
+        print("gpubox: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _guarded(words: list[str]) -> int:
+    """Run the verb; turn every exception but an interrupt into words and an exit status."""
     from gpubox.errors import GpuboxError
 
     try:
@@ -40,9 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         print(f"gpubox: {error}" if "\n" not in str(error) else f"gpubox:\n{error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("gpubox: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         import os
 
