@@ -33,6 +33,8 @@ Image=localhost/demo:1
 Pull=never
 PublishPort=127.0.0.1:8000:8000
 Volume=/srv/demo:/srv/demo:ro
+# As process 1 it would ignore SIGTERM and be killed only after ten seconds.
+PodmanArgs=--stop-signal=SIGINT
 Exec=python3 -m http.server --directory /srv/demo 8000
 
 [Install]

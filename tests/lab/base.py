@@ -52,6 +52,7 @@ def build_base(layers: Layers, wanted: Release, public_key: str) -> Layer:
             f"--include={','.join(PACKAGES)}",
             *(f"--aptopt={line}" for line in where_from.apt_conf.splitlines()),
             "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
             "--dpkgopt=path-exclude=/usr/share/man/*",
             wanted.name,
             str(folder / "root"),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from . import network
 from .cgroup import Cgroup
 from .errors import LabError
-from .layer import remove_tree
+from .layer import discard, remove_tree
 from .record import Record
 from .root_folder import USER
 
@@ -60,7 +60,9 @@ def end(record: Record) -> None:
 def remove(record: Record) -> None:
     """Pull a box's plug and remove its disk."""
     end(record)
-    remove_tree(record.folder)
+    # The keeper of an abandoned box has removed it.
+    if record.folder.exists():
+        discard(record.folder, record.trash)
 
 
 def keep(record: Record) -> None:
@@ -78,7 +80,7 @@ def keep(record: Record) -> None:
         group.end()
         subprocess.run(["umount", "--quiet", "--lazy", str(merged)], check=False)
         if record.abandoned():
-            remove_tree(record.folder)
+            discard(record.folder, record.trash)
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -86,10 +88,13 @@ def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _mount(record: Record, merged: Path) -> None:
+    # Volatile: the end of an overlay writes out all that this machine has not written yet, which may take many seconds,
+    # and a box outlives no crash of this machine anyway. Such a mount marks its work folder as not to be used again.
+    remove_tree(record.folder / "work")
     for folder in (merged, record.folder / "work"):
         folder.mkdir(exist_ok=True)
     lower = ":".join(map(str, record.roots))
-    options = f"lowerdir={lower},upperdir={record.folder / 'upper'},workdir={record.folder / 'work'}"
+    options = f"lowerdir={lower},upperdir={record.folder / 'upper'},workdir={record.folder / 'work'},volatile"
     # `ip netns` keeps its names here; in a mount of the keeper's own they are seen by no one and outlive nothing.
     Path("/run/netns").mkdir(exist_ok=True)
     for argv in (

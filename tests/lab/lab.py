@@ -208,7 +208,8 @@ class Lab:
         with self._locked():
             for record in self.records():
                 keeper.remove(record)
-            layer.remove_tree(self._layers.folder)
+            for folder in (self._layers.folder, self.folder / "trash"):
+                layer.remove_tree(folder)
 
     def _locked(self) -> AbstractContextManager[None]:
         return locked(self.folder / "boxes.lock")

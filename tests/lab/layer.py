@@ -118,3 +118,18 @@ class Layers:
 def remove_tree(folder: Path) -> None:
     """Remove a folder with everything in it, but nothing of a file system that is mounted there."""
     subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], check=True)
+
+
+def discard(folder: Path, trash: Path) -> None:
+    """Let a folder be gone at once, and its files soon: to free them one by one may take the disk many seconds.
+
+    Args:
+        folder: what is to go.
+        trash: a folder of the same file system, where it waits for its end.
+    """
+    trash.mkdir(exist_ok=True)
+    doomed = trash / f"{folder.name}-{time.time_ns()}"
+    folder.rename(doomed)
+    # In a session of its own, so that Ctrl-C does not stop it.
+    in_background = ["setsid", "--fork", "rm", "-rf", "--one-file-system", str(doomed)]
+    subprocess.run(in_background, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)

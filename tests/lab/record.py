@@ -55,6 +55,11 @@ class Record:
         """A name that is unique on this machine, even where boxes are kept in several places."""
         return f"{hashlib.sha256(str(self.folder.parent).encode()).hexdigest()[:8]}-{self.folder.name}"
 
+    @property
+    def trash(self) -> Path:
+        """Where what is left of boxes waits for its end."""
+        return self.folder.parent.parent / "trash"
+
     def abandoned(self) -> bool:
         """Whether the process that the box was for has gone."""
         return self.owner is not None and not self.owner.alive()
