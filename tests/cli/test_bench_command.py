@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from gguf_writer import write_gguf
+
 from standin.start import PROGRAM, standin
 
 GPUBOX = Path(sys.executable).with_name("gpubox")
