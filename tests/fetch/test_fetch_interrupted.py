@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fetch.box import PROGRAM, Box, model
+from fetch.box import PROGRAM, REVISION, Box, model
 from fetch.conftest import SIZE
 from gguf_fetch.cache import RepoCache
 from gguf_fetch.download import Download
@@ -122,8 +122,7 @@ def test_many_segments_and_holes_make_one_file(
     original = (originals / "a.gguf").read_bytes()
     hub.faults.ignore_ranges = ignore_ranges
     client = HubClient(hub.endpoint, None)
-    repository = hub.repositories["org/open"]
-    (file,) = client.describe(HubModel("org/open", repository.revision, (WantedFile("a.gguf"),)))
+    (file,) = client.describe(HubModel("org/open", REVISION, (WantedFile("a.gguf"),)))
     repo = RepoCache(tmp_path, "org/open")
     first = Download(file, repo)
     for start, end in there:
@@ -133,9 +132,20 @@ def test_many_segments_and_holes_make_one_file(
     download = Download(file, repo)
     assert download.done == sum(end - start for start, end in there)
     Transfer(client, [download], connections=3, attempts=2, retry_wait_s=0.01, segment=SEGMENT).run(lambda *_: None)
-    assert repo.snapshot(repository.revision, "a.gguf").read_bytes() == original
+    assert repo.snapshot(REVISION, "a.gguf").read_bytes() == original
     asked = [asked.range for asked in hub.asked if asked.server == "store"]
     assert len(asked) == (1 if ignore_ranges else len(segments(len(original), there)))
+
+
+@pytest.mark.parametrize("names", [["a.gguf"], ["a.gguf", "b.gguf"]])
+def test_as_many_connections_as_wanted_work_at_the_same_time(tmp_path: Path, hub: Hub, names: list[str]) -> None:
+    hub.faults.bytes_per_s = 2_000_000
+    client = HubClient(hub.endpoint, None)
+    wanted = HubModel("org/open", REVISION, tuple(WantedFile(name) for name in names))
+    repo = RepoCache(tmp_path, "org/open")
+    downloads = [Download(file, repo) for file in client.describe(wanted)]
+    Transfer(client, downloads, connections=3, attempts=2, retry_wait_s=0.01, segment=SEGMENT).run(lambda *_: None)
+    assert hub.most_at_once == 3
 
 
 def segments(size: int, there: list[tuple[int, int]]) -> list[int]:

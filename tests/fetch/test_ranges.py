@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from gguf_fetch.ranges import ByteRanges
 
 SIZE = 40
-ends = st.integers(0, SIZE)
-ranges = st.lists(st.tuples(ends, ends).map(lambda pair: (min(pair), max(pair))), max_size=12)
+ranges = st.lists(
+    st.tuples(st.integers(0, SIZE), st.integers(0, SIZE)).map(lambda edges: (min(edges), max(edges))), max_size=12
+)
 
 
 @given(ranges)

@@ -13,13 +13,14 @@ import re
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -99,12 +100,22 @@ class Hub:
         repositories: what is on it.
         host: address to listen on.
         seen_as: the same address as readers know it, where that is another one.
+
+    Attributes:
+        faults: what goes wrong at the moment.
+        asked: every request, in the order of arrival.
+        most_at_once: answers of the store that were under way at the same time.
+        endpoint: URL of the hub.
+        store: URL of the store.
     """
 
     def __init__(self, *repositories: Repository, host: str = "127.0.0.1", seen_as: str = "") -> None:
         self.repositories = {repository.name: repository for repository in repositories}
         self.faults = Faults()
         self.asked: list[Asked] = []
+        self.most_at_once = 0
+        self._sending = 0
+        self._counting = threading.Lock()
         self._servers = [_Server((host, 0), handler, self) for handler in (_HubHandler, _StoreHandler)]
         self.endpoint, self.store = (f"http://{seen_as or host}:{server.server_port}" for server in self._servers)
         self._etags = {repository.name: {n: f.etag for n, f in repository.files.items()} for repository in repositories}
@@ -120,6 +131,18 @@ class Hub:
                 if self.etag(repository, name) == etag:
                     return file
         return None
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Count the files that the store sends at the same time, into `most_at_once`."""
+        with self._counting:
+            self._sending += 1
+            self.most_at_once = max(self.most_at_once, self._sending)
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._sending -= 1
 
     def __enter__(self) -> Self:
         for server in self._servers:
@@ -272,7 +295,8 @@ class _StoreHandler(_Handler):
         self.send_header("Content-Length", str(end - start))
         self.end_headers()
         if self.command != "HEAD":
-            self._send(hub.faults, file, start, end)
+            with hub.sending():
+                self._send(hub.faults, file, start, end)
 
     def _send(self, faults: Faults, file: HubFile, start: int, end: int) -> None:
         size = file.path.stat().st_size

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from . import runs
 from .cache import locked
 from .errors import FetchError
-from .fetch import fetch, not_in_place
 from .local_models import check_local_models
 from .manifest import Manifest, read_manifest
+from .plan import not_in_place
 from .progress import Progress, in_gb
 from .prune import delete, unneeded
 from .verify import verify
@@ -88,6 +88,8 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
+    from .fetch import fetch  # noqa: PLC0415 - the hub's client takes longer to import than the other verbs to run
+
     tell: Callable[[str], None] = partial(runs.report, arguments.run, "running") if arguments.run else _say
     try:
         manifest = read_manifest(arguments.manifest)

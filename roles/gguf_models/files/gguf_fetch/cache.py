@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from .ranges import Range
+
 
 @dataclass(frozen=True)
 class Verified:
@@ -110,9 +112,9 @@ class RepoCache:
             return ByteRanges()
         return ByteRanges((start, min(end, size)) for start, end in ranges)
 
-    def write_ranges(self, etag: str, ranges: ByteRanges) -> None:
+    def write_ranges(self, etag: str, ranges: list[Range]) -> None:
         """Keep which bytes of a file on its way are there."""
-        write_whole(self.own(etag, "ranges"), json.dumps(ranges.as_list()))
+        write_whole(self.own(etag, "ranges"), json.dumps(ranges))
 
     def drop(self, etag: str) -> None:
         """Delete a file on its way, and the record of the blob."""

@@ -38,6 +38,7 @@ class Download:
             self._descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as exc:
             raise _disk_fault(repo, exc) from None
+        self._kept = self._ranges.as_list()
         self._settled = False
         self._changed = threading.Condition()
 
@@ -69,17 +70,23 @@ class Download:
             self._changed.notify()
 
     def keep_ranges(self) -> None:
-        """Write down which bytes are there, for the next run.
+        """Sync the bytes to the disk, then write down which are there, for the next run.
 
         Raises:
             FetchError: the disk is full or broken.
         """
         with self._changed:
-            if not self._settled:
-                try:
-                    self.repo.write_ranges(self.file.etag, self._ranges)
-                except OSError as exc:
-                    raise _disk_fault(self.repo, exc) from None
+            ranges = self._ranges.as_list()
+        if ranges == self._kept:
+            return
+        try:
+            os.fdatasync(self._descriptor)
+            with self._changed:
+                if not self._settled:
+                    self.repo.write_ranges(self.file.etag, ranges)
+        except OSError as exc:
+            raise _disk_fault(self.repo, exc) from None
+        self._kept = ranges
 
     def hash_while_arriving(self, stopped: threading.Event) -> str | None:
         """Return the SHA-256 once all bytes are there, or None where the transfer was stopped before."""

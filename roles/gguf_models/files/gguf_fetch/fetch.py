@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from .hub import Hub
 from .local_models import check_local_models
 from .manifest import read_token
 from .patience import Patience
+from .plan import not_in_place
 from .progress import in_gb
 from .transfer import Transfer
 
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
     from .hub import RemoteFile
     from .manifest import HubModel, Manifest
     from .progress import Progress
-
-
-def not_in_place(manifest: Manifest) -> tuple[HubModel, ...]:
-    """Return the models that lack files, each with those files only; looks at the disk alone, and reads no content."""
-    lacking = []
-    for model in dict.fromkeys(manifest.hub_models):
-        repo = RepoCache(manifest.cache, model.repo)
-        files = tuple(file for file in model.files if not repo.in_place(model.revision, file.name, file.sha256))
-        if files:
-            lacking.append(replace(model, files=files))
-    return tuple(lacking)
 
 
 def fetch(manifest: Manifest, progress: Progress) -> list[str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx2  # huggingface_hub 2 speaks through it and lets its errors pass
-from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
+from huggingface_hub import get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -30,6 +30,8 @@ from .errors import FetchError, PassingError, SeveralFaultsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from huggingface_hub import HfFileMetadata
 
     from .manifest import HubModel
 
@@ -117,48 +119,62 @@ class Hub:
 
     def __init__(self, endpoint: str, token: str | None) -> None:
         self.endpoint = endpoint
-        self._api = HfApi(endpoint=endpoint, token=token or False)
         self._token = token
         self._locations: dict[RemoteFile, str] = {}
         self._lock = threading.Lock()
 
     def describe(self, model: HubModel) -> list[RemoteFile]:
-        """Ask what the revision holds, and find the wanted files in it.
+        """Ask what the commit holds under the wanted names.
+
+        The hub's answer about a file that Git LFS or Xet keeps has its SHA-256 as the ETag.
 
         Raises:
-            FetchError: no such repository, revision or file; a hash that the hub contradicts or can't tell.
+            FetchError: no such repository, commit or file; a hash that the hub contradicts or can't tell.
             PassingError: the hub can't be asked just now.
         """
-        place = f"{self.endpoint}/{model.repo}"
-        with _faults_in_words(place, model.revision):
-            info = self._api.model_info(model.repo, revision=model.revision, files_metadata=True, timeout=TIMEOUT_S)
-        siblings = {sibling.rfilename: sibling for sibling in info.siblings or ()}
         files: list[RemoteFile] = []
         faults: list[FetchError] = []
         for wanted in model.files:
-            sibling = siblings.get(wanted.name)
-            file_place = f"{model.repo}/{wanted.name}"
-            if sibling is None:
-                stems = [name.removesuffix(".gguf") for name in siblings if name.endswith(".gguf")]
-                near = get_close_matches(wanted.name.removesuffix(".gguf"), stems, n=1)
-                remedy = f"did you mean {near[0]}.gguf?" if near else "see the repository's list of files"
-                faults.append(FetchError(file_place, f"not in commit {model.revision[:12]}", remedy))
+            place = f"{model.repo}/{wanted.name}"
+            try:
+                found = self._ask(model, wanted.name)
+            except RemoteEntryNotFoundError:
+                faults.append(
+                    FetchError(place, f"not in commit {model.revision[:12]}", self._nearest(model, wanted.name))
+                )
                 continue
-            by_hub = sibling.lfs.sha256 if sibling.lfs else None
-            if wanted.sha256 and by_hub and wanted.sha256 != by_hub:
+            etag = found.etag or ""
+            by_hub = etag if re.fullmatch(r"[0-9a-f]{64}", etag) else None
+            if found.commit_hash != model.revision or not re.fullmatch(r"[0-9a-f]{40,64}", etag) or found.size is None:
+                faults.append(FetchError(place, "the answer is not a hub's", "mend gguf_models_endpoint"))
+            elif wanted.sha256 and by_hub and wanted.sha256 != by_hub:
                 fault = f"the profile expects SHA-256 {wanted.sha256}, the hub has {by_hub}"
-                faults.append(FetchError(file_place, fault, "mend sha256 or revision in the profile"))
-            elif (sha256 := wanted.sha256 or by_hub) is None or sibling.size is None or sibling.blob_id is None:
-                remedy = "write the file's sha256 into the profile"
-                faults.append(FetchError(file_place, "the hub tells no SHA-256", remedy))
+                faults.append(FetchError(place, fault, "mend sha256 or revision in the profile"))
+            elif sha256 := wanted.sha256 or by_hub:
+                file = RemoteFile(model.repo, model.revision, wanted.name, found.size, etag, sha256)
+                self._locations[file] = found.location
+                files.append(file)
             else:
-                etag = by_hub or sibling.blob_id
-                if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", etag):  # it becomes a file's name
-                    raise FetchError(place, f"names a blob {etag!r}", "is this a hub? mend gguf_models_endpoint")
-                files.append(RemoteFile(model.repo, model.revision, wanted.name, sibling.size, etag, sha256))
+                faults.append(FetchError(place, "the hub tells no SHA-256", "write the file's sha256 into the profile"))
         if faults:
             raise SeveralFaultsError(faults)
         return files
+
+    def _ask(self, model: HubModel | RemoteFile, name: str) -> HfFileMetadata:
+        url = hf_hub_url(model.repo, name, revision=model.revision, endpoint=self.endpoint)
+        with _faults_in_words(f"{self.endpoint}/{model.repo}", model.revision):
+            return get_hf_file_metadata(url, token=self._token or False, timeout=TIMEOUT_S, endpoint=self.endpoint)
+
+    def _nearest(self, model: HubModel, name: str) -> str:
+        """Return a remedy for a name that is not there."""
+        from huggingface_hub import HfApi  # noqa: PLC0415 - a tenth of a second, for this fault alone
+
+        with _faults_in_words(f"{self.endpoint}/{model.repo}", model.revision):
+            api = HfApi(endpoint=self.endpoint, token=self._token or False)
+            siblings = api.model_info(model.repo, revision=model.revision, timeout=TIMEOUT_S).siblings or ()
+        stems = [each.rfilename.removesuffix(".gguf") for each in siblings if each.rfilename.endswith(".gguf")]
+        near = get_close_matches(name.removesuffix(".gguf"), stems, n=1)
+        return f"did you mean {near[0]}.gguf?" if near else "see the repository's list of files"
 
     def open(self, file: RemoteFile, start: int, end: int) -> ByteStream:
         """Open the bytes of a file from `start` up to, not including, `end`.
@@ -190,9 +206,10 @@ class Hub:
         with self._lock:
             location = self._locations.get(file)
         if location is None:
-            url = hf_hub_url(file.repo, file.name, revision=file.revision, endpoint=self.endpoint)
-            with _faults_in_words(f"{self.endpoint}/{file.place}", file.revision):
-                location = get_hf_file_metadata(url, token=self._token or False, timeout=TIMEOUT_S).location
+            try:
+                location = self._ask(file, file.name).location
+            except RemoteEntryNotFoundError:
+                raise FetchError(file.place, "gone from the hub", "see the repository's list of files") from None
             with self._lock:
                 self._locations[file] = location
         return location, self._token if urlsplit(location)[:2] == urlsplit(self.endpoint)[:2] else None
@@ -217,7 +234,7 @@ def _checked(file: RemoteFile, response: http.client.HTTPResponse, start: int) -
 
 @contextmanager
 def _faults_in_words(place: str, revision: str) -> Iterator[None]:
-    """Turn what huggingface_hub raises into the two kinds that we know."""
+    """Turn what huggingface_hub raises into the two kinds that we know; a missing file stays what it is."""
     try:
         yield
     except GatedRepoError:
@@ -226,7 +243,7 @@ def _faults_in_words(place: str, revision: str) -> Iterator[None]:
     except RevisionNotFoundError:
         raise FetchError(place, f"no commit {revision}", "mend revision in the profile") from None
     except RemoteEntryNotFoundError:
-        raise FetchError(place, f"gone from commit {revision[:12]}", "see the repository's list of files") from None
+        raise
     except RepositoryNotFoundError as exc:
         fault = "not there, or private" if exc.response.status_code == 404 else "the hub wants a token (HTTP 401)"
         raise FetchError(place, fault, ACCESS_REMEDY) from None

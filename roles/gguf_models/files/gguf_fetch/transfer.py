@@ -2,7 +2,8 @@
 
 Workers take ranges from one queue, in file order, and write them where they belong. A hasher per file follows the part
 that is there without a hole, reading it back from the page cache, so that the hash is known a moment after the last byte.
-Which ranges are there is written down twice a second: a killed run loses no more than half a second of work.
+Twice a second the bytes are synced to the disk, and then it is written down which ranges are there: neither a kill nor a
+power cut takes more than the work of the last moments.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # Small enough for a CDN, which serves at most 50 GB in one answer, and to keep all connections busy to the end;
 # large enough that setting up a connection costs nothing beside it.
 SEGMENT = 64 << 20
+SMALLEST_SEGMENT = 4 << 20
 TICK_S = 0.5
 
 
@@ -37,7 +39,7 @@ class Transfer:
         connections: ranges fetched at the same time.
         attempts: failures in a row after which a range is given up.
         retry_wait_s: first wait after a failure, seconds.
-        segment: bytes that one worker takes at a time.
+        segment: bytes that one worker takes at a time, at most.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Transfer:
         self._retry_wait_s = retry_wait_s
         # None stands for all that a file lacks, not yet split.
         self._queue: deque[tuple[Download, Range | None]] = deque((download, None) for download in downloads)
+        self._unsplit = len(downloads)
+        self._queue_changed = threading.Condition()
         self._segment = segment
         self._stopped = threading.Event()
         self._faults: list[FetchError] = []
@@ -119,11 +123,8 @@ class Transfer:
         self._trouble = trouble
 
     def _work(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                download, segment = self._queue.popleft()
-            except IndexError:
-                return
+        while job := self._next_job():
+            download, segment = job
             patience = Patience(download.file.place, self._attempts, self._retry_wait_s, self._stopped, tell=self._tell)
             reader = RangeReader(self._hub, download, patience, self._stopped)
             try:
@@ -131,6 +132,13 @@ class Transfer:
                     reader.copy(start, end)
             finally:
                 reader.close()
+
+    def _next_job(self) -> tuple[Download, Range | None] | None:
+        """Take a job from the queue; wait for one as long as a file that is not split yet may bring more."""
+        with self._queue_changed:
+            while not self._queue and self._unsplit and not self._stopped.is_set():
+                self._queue_changed.wait(0.2)
+            return self._queue.popleft() if self._queue and not self._stopped.is_set() else None
 
     def _take_first(self, download: Download, reader: RangeReader) -> list[Range]:
         """Open the first segment that a file lacks, to see whether the hub serves ranges of it.
@@ -140,15 +148,16 @@ class Transfer:
             whole files only, all that is missing, over one connection.
         """
         missing = download.missing()
-        if not missing:
-            return []
-        first, *others = [
-            (at, min(at + self._segment, end)) for start, end in missing for at in range(start, end, self._segment)
-        ]
-        if reader.open(*first):
-            return missing
-        self._queue.extendleft((download, segment) for segment in reversed(others))
-        return [first]
+        # Of a small file each connection gets several segments, so that the hash keeps up with what has come.
+        step = min(self._segment, max(download.file.size // self._connections // 8, SMALLEST_SEGMENT))
+        segments = [(at, min(at + step, end)) for start, end in missing for at in range(start, end, step)]
+        whole = bool(segments) and reader.open(*segments[0])
+        with self._queue_changed:
+            if not whole:
+                self._queue.extendleft((download, segment) for segment in reversed(segments[1:]))
+            self._unsplit -= 1
+            self._queue_changed.notify_all()
+        return missing if whole else segments[:1]
 
 
 class RangeReader:
