@@ -49,7 +49,7 @@ bench: $(VENV)/.dev ## the benchmarks of tests/benchmarks, as ratios
 	@for f in tests/benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
 
 schema: $(VENV)/.base ## write the committed JSON schema of profiles anew
-	@$(BIN)/gpubox check --json-schema > inventory/profile.schema.json
+	@$(BIN)/gpubox check --json-schema > inventory/profiles/schema.json
 
 clean: ## remove the virtual environment and the caches
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gpubox.errors import GpuboxError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 VARIABLE_PREFIX = "gpubox_"
@@ -51,16 +52,25 @@ def load_box(name: str, inventory: Path) -> Box:
         remedy = nearest(name, names) or (f"known are: {', '.join(names)}" if names else "add it to the inventory")
         raise GpuboxError(name, f"no such host in {inventory}", remedy)
     variables: dict[str, Any] = VariableManager(loader=loader, inventory=manager).get_vars(host=host)
+    return box_of(name, variables)
+
+
+def box_of(name: str, variables: Mapping[str, Any]) -> Box:
+    """Return the box that a host's Ansible variables describe.
+
+    Raises:
+        GpuboxError: a variable is of the wrong type.
+    """
     values: dict[str, Any] = {"name": name}
     for field in fields(Box):
         value = variables.get(VARIABLE_PREFIX + field.name)
-        if value is None:
+        if value is None or field.name == "name":
             continue
         wanted = type(getattr(Box(), field.name))
         if not isinstance(value, wanted):
             kind = "true or false" if wanted is bool else "text"
-            raise GpuboxError(f"{name}: {VARIABLE_PREFIX}{field.name}", f"must be {kind} (got {value!r})", "")
-        values[field.name] = wanted(value)
+            raise GpuboxError(f"{name}: {VARIABLE_PREFIX}{field.name}", f"must be {kind} (got {value!r})")
+        values[field.name] = value if wanted is bool else str(value)
     return Box(**values)
 
 

@@ -35,5 +35,5 @@ def test_the_units_of_shipped_profiles_equal_their_golden_files() -> None:
 
 
 def test_the_committed_schema_is_current() -> None:
-    kept = (INVENTORY / "profile.schema.json").read_text("utf-8")
+    kept = (PROFILES / "schema.json").read_text("utf-8")
     assert kept == json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", "run `make schema`"

@@ -1,0 +1,82 @@
+"""Ansible lookup: the units of a host's profiles, validated and quoted by gpubox.
+
+A lookup and not a filter: Ansible hands lists to filters lazily, and pydantic refuses what is not a list.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+
+from gpubox.arguments import FORMS
+from gpubox.box import box_of
+from gpubox.box_profiles import deploy_all, switched
+from gpubox.errors import GpuboxError
+from gpubox.profile_files import load_profile
+from gpubox.render import template_path, unit_filename, unit_of
+
+DOCUMENTATION = """
+name: gpubox_units
+short_description: units of gpubox profiles for the current host
+description:
+  - Reads, merges and validates the profiles, and returns what the templates of gpubox take.
+options:
+  _terms:
+    description: Names of the host's profiles.
+    required: true
+  active:
+    description: Names of those that start with the host.
+    type: list
+    default: []
+  switch_to:
+    description: A profile to make active, in place of the active ones that it excludes.
+    type: str
+    default: ""
+  form:
+    description: quadlet (Podman 4.4 or newer) or systemd.
+    type: str
+    default: quadlet
+"""
+
+RETURN = """
+_raw:
+  description: >-
+    One dictionary a profile: name, file, template, unit (the template's variable), service, port, hash, active,
+    api_key_file, secret.
+  type: list
+"""
+
+
+class LookupModule(LookupBase):
+    """See DOCUMENTATION."""
+
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # as the base class
+        """Return the units; every fault of every profile becomes Ansible's error."""
+        self.set_options(var_options=variables, direct=kwargs)
+        form = next(known for known in FORMS if known == str(self.get_option("form")))
+        active = [str(name) for name in self.get_option("active")]
+        known = variables or {}
+        try:
+            loaded = [load_profile(str(name)) for name in terms]
+            active = switched(loaded, active, str(self.get_option("switch_to")))
+            deployments = deploy_all(loaded, box_of(str(known.get("inventory_hostname", "box")), known), active)
+            return [
+                {
+                    "name": one.name,
+                    "file": unit_filename(deployment, form),
+                    "template": str(template_path(form)),
+                    "unit": unit_of(deployment, form),
+                    "service": f"{one.name}.service",
+                    "port": one.profile.port,
+                    "hash": one.hash,
+                    "active": one.name in active,
+                    "start_timeout": one.profile.health.start_timeout,
+                    "api_key_file": one.profile.security.api_key_file or "",
+                    "secret": deployment.secrets[0].name if deployment.secrets else "",
+                }
+                for one, deployment in zip(loaded, deployments, strict=True)
+            ]
+        except GpuboxError as error:
+            raise AnsibleError(f"gpubox: {error}") from error
