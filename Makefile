@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON_OK := import sys; v = sys.version_info[:2]; sys.exit(f"gpubox needs Python 3.11 or newer (this is {v[0]}.{v[1]}); run: make PYTHON=python3.12 ..." if v < (3, 11) else 0)
 
-.PHONY: help demo test lint format e2e bench schema golden clean
+.PHONY: help demo test lint format e2e box box-down bench schema golden clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.base: pyproject.toml scripts/gpubox/__init__.py
 	@$(PYTHON) -c '$(PYTHON_OK)'
@@ -39,8 +39,15 @@ format: $(VENV)/.dev ## let ruff format the Python code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-e2e: $(VENV)/.dev ## tests that need root and distribution packages
+e2e: $(VENV)/.dev ## tests on real boxes (root; installs what boxes need with apt-get)
 	@$(BIN)/python -m pytest -m e2e
+
+box: ## a Debian 13 box to play with: systemd, sshd, nothing of gpubox (root)
+	@$(PYTHON) -c '$(PYTHON_OK)'
+	@PYTHONPATH=tests $(PYTHON) -m lab up
+
+box-down: ## remove the boxes that `make box` started (root)
+	@PYTHONPATH=tests $(PYTHON) -m lab down
 
 golden: $(VENV)/.dev ## write the golden files anew; git shows what changed
 	@GPUBOX_GOLDEN=write $(BIN)/python -m pytest -k golden

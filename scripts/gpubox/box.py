@@ -26,12 +26,18 @@ class Box:
         hf_hub: the Hugging Face cache on the box (`HF_HUB_CACHE`).
         image: container image of the engine, unless a profile names its own.
         selinux_relabel: whether mounts get the shared SELinux label (needed on Fedora's family).
+        gpu_memory: free memory of each GPU, e.g. `97887MiB, 97887MiB`; empty where it is not known.
+        ram: memory of the host, e.g. `768GB`; empty where it is not known.
+        cores: physical CPU cores; 0 where not known.
     """
 
     name: str = "box"
     hf_hub: str = "/var/lib/gpubox/hf/hub"
     image: str = "registry.home.arpa/ik_llama:latest"
     selinux_relabel: bool = True
+    gpu_memory: str = ""
+    ram: str = ""
+    cores: int = 0
 
 
 def load_box(name: str, inventory: Path) -> Box:
@@ -68,9 +74,9 @@ def box_of(name: str, variables: Mapping[str, Any]) -> Box:
             continue
         wanted = type(getattr(Box(), field.name))
         if not isinstance(value, wanted):
-            kind = "true or false" if wanted is bool else "text"
+            kind = {bool: "true or false", int: "a whole number"}.get(wanted, "text")
             raise GpuboxError(f"{name}: {VARIABLE_PREFIX}{field.name}", f"must be {kind} (got {value!r})")
-        values[field.name] = value if wanted is bool else str(value)
+        values[field.name] = wanted(value)
     return Box(**values)
 
 

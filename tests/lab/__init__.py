@@ -8,7 +8,8 @@ It is started by a keeper process, which ends it when the process that asked for
     mirror       this machine's apt sources, authorities and pip settings, for the boxes to use too
     release      the distributions that boxes run
     root_folder  a bare root folder made into a box's
-    layer        cached images: bases, and boxes saved on top of them
+    layer        a cache of images that lie over each other
+    base         the image of a release
     process      whether a process is still the one that it was
     cgroup       a box's processes, to be ended all at once
     lock         one process at a time

@@ -9,6 +9,7 @@ import time
 from . import keeper
 from .errors import LabError
 from .lab import Lab, with_podman
+from .record import CHECKOUT
 from .release import RELEASES
 
 
@@ -27,12 +28,12 @@ def _up(release: str, *, podman: bool) -> None:
 
 def _down() -> None:
     with Lab(keep=True) as lab:
-        kept = [record for record in lab.records() if record.owner is None]
+        kept = [record for record in lab.records() if record.owner is None and record.checkout == CHECKOUT]
         for record in kept:
             keeper.remove(record)
             print(f"{record.name}: removed")
         if not kept:
-            print("lab: there is no box")
+            print("lab: no box stays here")
 
 
 def _list() -> None:
@@ -60,9 +61,9 @@ def main(argv: list[str] | None = None) -> int:
     up = commands.add_parser("up", help="start a box that stays")
     up.add_argument("--release", choices=sorted(RELEASES), default="trixie")
     up.add_argument("--podman", action="store_true", help="with the release's Podman installed")
-    commands.add_parser("down", help="remove the boxes that stay")
+    commands.add_parser("down", help="remove the boxes that were started from this checkout to stay")
     commands.add_parser("list", help="show every box")
-    commands.add_parser("clean", help="remove every box and every image")
+    commands.add_parser("clean", help="remove every box and every image, other checkouts' too")
     asked = parser.parse_args(argv)
     try:
         match asked.command:

@@ -42,14 +42,14 @@ class Box:
         self.record = record
         self.name = record.name
         self.user = USER
-        self.key = key
+        self._key = key
         self._keeper: subprocess.Popen[bytes] | None = None
 
     @cached_property
     def ssh(self) -> Address:
         """How it is reached."""
         folder = self.record.folder
-        return Address(self.name, self.record.address, SSH_PORT, self.key, folder / "known_hosts")
+        return Address(self.name, self.record.address, SSH_PORT, self._key, folder / "known_hosts")
 
     @property
     def ssh_config(self) -> Path:
@@ -70,7 +70,7 @@ class Box:
             "ansible_host": self.ssh.host,
             "ansible_port": self.ssh.port,
             "ansible_user": self.user,
-            "ansible_ssh_private_key_file": str(self.key),
+            "ansible_ssh_private_key_file": str(self._key),
             "ansible_ssh_common_args": " ".join(f"-o {key}={value}" for key, value in options.items()),
             "ansible_python_interpreter": "/usr/bin/python3",
         }
@@ -129,9 +129,9 @@ class Box:
                 case [boot_id, "running" | "degraded"] if boot_id != after:
                     return
             if self.record.process("keeper") is None:
-                raise BoxError(self.name, "ended while it started", f"see {self.record.folder}", self._last_words())
+                raise BoxError(self.name, "ended while it started", "", self._last_words())
             time.sleep(0.02)
-        raise BoxError(self.name, f"not up within {_BOOT_LIMIT_S:g} s", f"see {self.record.folder}", self._last_words())
+        raise BoxError(self.name, f"not up within {_BOOT_LIMIT_S:g} s", "", self._last_words())
 
     def _last_words(self) -> list[str]:
         logs = (self.record.folder / name for name in ("keeper.log", "console.log"))
@@ -195,9 +195,7 @@ class Box:
         self.run("systemctl poweroff", check=False)
         running = self.record.process("keeper")
         if running and not running.wait(_OFF_LIMIT_S):
-            raise BoxError(
-                self.name, f"not off within {_OFF_LIMIT_S:g} s", f"see {self.record.folder}", self._last_words()
-            )
+            raise BoxError(self.name, f"not off within {_OFF_LIMIT_S:g} s", "", self._last_words())
         self.kill()
 
     def cut_network(self) -> None:

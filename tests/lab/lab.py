@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from . import keeper, layer, machine
+from . import base, keeper, layer, machine
 from .box import Box
 from .errors import MachineError
 from .layer import Layers
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .record import Record
     from .release import Release
 
+_UNUSED_S = 24 * 3600.0
 # What is one box's alone and would be every box's if it were saved.
 _NOT_SAVED = (
     "etc/hostname",
@@ -133,13 +135,13 @@ class Lab:
         # Asked once only: reading the machine's settings takes as long as a box takes to boot.
         if release not in self._bases:
             public_key = self._key.with_suffix(".pub").read_text(encoding="utf-8")
-            self._bases[release] = layer.base(self._layers, release, public_key)
+            self._bases[release] = base.build_base(self._layers, release, public_key)
             self._prune()
         return self._bases[release]
 
     def image_tar(self, release: Release = TRIXIE) -> Path:
         """Return a tar that `podman import` makes a container image of, without a registry."""
-        return layer.image_tar(self.base(release))
+        return base.image_tar(self.base(release))
 
     def saved(self, wanted: Saved) -> Layer:
         """Return a saved box as a layer, prepared first where need be.
@@ -147,10 +149,10 @@ class Lab:
         Raises:
             CommandError: one of its commands failed.
         """
-        base = self.base(wanted.release)
+        under = self.base(wanted.release)
 
         def build(folder: Path) -> None:
-            box = self._make(wanted.release, base, None, self._me)
+            box = self._make(wanted.release, under, None, self._me)
             box.start()
             for command in wanted.commands:
                 box.run(command, limit_s=600)
@@ -162,7 +164,7 @@ class Lab:
             (box.record.folder / "stores").rename(folder / "stores")
             self.remove(box)
 
-        found = self._layers.get(wanted.tag, wanted.commands, build, base)
+        found = self._layers.get(wanted.tag, wanted.commands, build, under)
         self._prune()
         return found
 
@@ -183,11 +185,17 @@ class Lab:
         else:
             release, under = of, self.base(of)
         owner = None if self._keep else self._me
-        made = [self._make(release, under, name, owner) for name in names or [None] * count]
-        for box in made:
-            box.power_on()
-        for box in made:
-            box.await_boot()
+        made: list[Box] = []
+        try:
+            for name in names or [None] * count:
+                made.append(self._make(release, under, name, owner))
+                made[-1].power_on()
+            for box in made:
+                box.await_boot()
+        except BaseException:
+            for box in made:
+                self.remove(box)
+            raise
         return made
 
     def remove(self, box: Box) -> None:
@@ -215,7 +223,8 @@ class Lab:
 
     def _prune(self) -> None:
         with self._locked():
-            self._layers.prune([root for record in self.records() for root in record.roots])
+            in_use = [root for record in self.records() for root in record.roots]
+            self._layers.prune(time.time() - _UNUSED_S, in_use)
 
     def _make_key(self) -> Path:
         key = self.folder / "id_ed25519"

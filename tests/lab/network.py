@@ -59,7 +59,8 @@ def up(record: Record, group: Cgroup, namespace: str) -> None:
     os.close(writable)
     with os.fdopen(readable, "rb") as ready:
         if not ready.read(1):
-            raise BoxError(record.name, "slirp4netns did not start", f"see {record.folder / 'slirp.log'}")
+            last_lines = (record.folder / "slirp.log").read_text(encoding="utf-8", errors="replace").splitlines()
+            raise BoxError(record.name, "slirp4netns did not start", "", last_lines)
     record.note("slirp", process.pid)
     _forward(record)
 

@@ -20,6 +20,7 @@ from .errors import BoxError
 from .process import Process
 
 SSH_PORT = 2222
+CHECKOUT = Path(__file__).parents[2]
 _NETWORK = "127.77.0"
 _MOST = 250
 
@@ -34,6 +35,7 @@ class Record:
         release: what it runs.
         roots: lower folders of its root, topmost first.
         owner: the process whose end ends the box too; None for a box that stays.
+        checkout: the working copy that it was made from; several may keep their boxes in one place.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Record:
     release: str
     roots: tuple[Path, ...]
     owner: Process | None
+    checkout: Path = CHECKOUT
 
     @property
     def address(self) -> str:
@@ -63,6 +66,7 @@ class Record:
             "release": self.release,
             "roots": [str(root) for root in self.roots],
             "owner": self.owner and asdict(self.owner),
+            "checkout": str(self.checkout),
         }
         (self.folder / "box.json").write_text(json.dumps(document), encoding="utf-8")
 
@@ -71,7 +75,9 @@ class Record:
         """Read a box's record."""
         document = json.loads((folder / "box.json").read_text(encoding="utf-8"))
         owner = document["owner"] and Process(**document["owner"])
-        return cls(folder, document["name"], document["release"], tuple(map(Path, document["roots"])), owner)
+        # A box that an older working copy made says nothing of it.
+        checkout = Path(document.get("checkout", "unknown"))
+        return cls(folder, document["name"], document["release"], tuple(map(Path, document["roots"])), owner, checkout)
 
     def process(self, part: str) -> Process | None:
         """Return the process that runs a part of the box (`keeper` or `slirp`), if it does."""

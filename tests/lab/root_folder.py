@@ -30,7 +30,11 @@ HostKey /etc/ssh/ssh_host_ed25519_key
 def write(root: Path, path: str, text: str, mode: int = 0o644) -> Path:
     """Write a file below a root folder, with its folders; a link in its place is replaced, not followed."""
     file = root / path.lstrip("/")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    for parent in reversed(file.relative_to(root).parents):
+        folder = root / parent
+        if not folder.exists():
+            folder.mkdir()
+            folder.chmod(0o755)  # the operator's umask is no business of the box
     file.unlink(missing_ok=True)
     file.write_text(text, encoding="utf-8")
     file.chmod(mode)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import socket
 import subprocess
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CONNECT_LIMIT_S = 10
-_TUNNEL_LIMIT_S = 10.0
 _LAST_LINES = 20
 
 
@@ -128,29 +125,21 @@ class Address:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             local = int(free.getsockname()[1])
-        forward = ["-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{local}:127.0.0.1:{port}"]
+        # ssh runs its LocalCommand when the tunnel is open; asking the tunnel itself would be a request to the server.
+        said = ["-o", "ExitOnForwardFailure=yes", "-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo open"]
+        forward = ["-N", *said, "-L", f"127.0.0.1:{local}:127.0.0.1:{port}"]
         argv = ["ssh", *self._arguments(), *forward, "-p", str(self.port), f"{user}@{self.host}"]
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        try:
-            self._await_tunnel(process, local, port)
-            yield local
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.communicate()
-
-    def _await_tunnel(self, process: subprocess.Popen[bytes], local: int, port: int) -> None:
-        end = time.monotonic() + _TUNNEL_LIMIT_S
-        while True:
+        with subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
             try:
-                socket.create_connection(("127.0.0.1", local), 1).close()
-            except OSError:
-                if process.poll() is None and time.monotonic() < end:
-                    time.sleep(0.02)
-                    continue
-            else:
-                return
-            process.kill()
-            raise CommandError(self.name, f"no tunnel to port {port}", "", _tail(None, process.communicate()[1]))
+                if not process.stdout.readline():
+                    raise CommandError(self.name, f"no tunnel to port {port}", "", _tail(None, process.stderr.read()))
+                yield local
+            finally:
+                process.terminate()
 
 
 def as_command(command: str | Sequence[str]) -> str:

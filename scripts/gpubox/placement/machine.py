@@ -1,0 +1,27 @@
+"""The memory of a box, as far as a placement needs to know it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpubox.placement.sizes import MIB
+
+CUDA_CONTEXT = 550 * MIB
+"""What CUDA, cuBLAS and their pools take of each GPU, bytes; assumed, it varies with GPU and driver by about 200 MiB."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Free memory, bytes, before the server starts.
+
+    Attributes:
+        gpus: of each GPU, in CUDA's order.
+        ram: of the host; None where it is not known.
+        cores: physical cores; None where not known.
+        total_gpus: GPUs of the box, where a profile uses only some of them.
+    """
+
+    gpus: tuple[int, ...]
+    ram: int | None = None
+    cores: int | None = None
+    total_gpus: int | None = None

@@ -1,0 +1,185 @@
+"""A model as far as memory is concerned: its tensors by layer, and the sizes behind KV cache and compute buffers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpubox.errors import ModelFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpubox.gguf import GgufHeader, Tensor
+
+# Multi-head latent attention: one compressed K and V per token (llama.cpp:2110, model.cache_size).
+MLA_ARCHITECTURES = frozenset({"deepseek2", "glm-dsa", "mistral4"})
+# Layers of these architectures are followed by the generic rule with their own peculiarities.
+KNOWN_ARCHITECTURES = frozenset({"glm-dsa", "deepseek2", "glm4moe", "qwen3moe", "qwen3", "qwen2", "llama"})
+# Recurrent or hybrid layers keep a state instead of a KV cache.
+RECURRENT_ARCHITECTURES = frozenset({"mamba", "qwen3next", "qwen35", "qwen35moe"})
+# Architectures that split mode graph knows (llama.cpp:3086, is_model_split_supported).
+GRAPH_ARCHITECTURES = frozenset(
+    {
+        "llama", "qwen3moe", "glm4moe", "mistral3", "command-r", "cohere2", "cohere2_moe", "mimo2", "qwen3", "qwen3vl",
+        "hunyuan-moe", "gpt-oss", "ernie4_5-moe", "minimax-m2", "minimax-m3", "seed_oss", "step35", "laguna", "qwen35",
+        "qwen35moe", "gemma4", "deepseek2", "glm-dsa", "mistral4", "mellum",
+    }
+)  # fmt: skip  # the engine's list
+# Architectures whose experts `-muge` merges (they load them by create_std_ffn_exps, load-tensors.cpp:3815).
+MERGES_UP_GATE = frozenset(
+    {
+        "llama4", "dbrx", "step35", "laguna", "qwen2moe", "qwen3moe", "qwen3vlmoe", "mellum", "qwen3next", "qwen35moe",
+        "mimo2", "deepseek2", "mistral4", "cohere2_moe", "dots1", "bailingmoe2", "hunyuan-moe", "minimax-m2", "gpt-oss",
+        "minimax-m3", "glm4moe",
+    }
+)  # fmt: skip  # the engine's list
+# Architectures that obey `-ger` (build-context.cpp:1104).
+GROUPS_EXPERTS = frozenset({"bailingmoe2"})
+# Architectures with a wired MTP layer (llama.cpp:7091).
+MTP_ARCHITECTURES = frozenset({"glm4moe", "glm-dsa", "qwen35", "qwen35moe", "gemma4"})
+
+_BLOCK = re.compile(r"blk\.(\d+)\.")
+_EXPERTS = re.compile(r"\.ffn_(up|gate|down|gate_up)_exps\.(weight|bias|scale)$")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a header says about memory.
+
+    Attributes:
+        header: where all this stands.
+        architecture: e.g. `glm-dsa`.
+        n_layer: layers, the draft layers at the end included.
+        n_draft: NextN (MTP) layers among them.
+        n_embd: width of the hidden state.
+        n_vocab: tokens of the vocabulary.
+        n_ctx_train: trained context, tokens; 0 where the header does not say.
+        n_head: attention heads of each layer.
+        n_head_kv: K and V heads of each layer.
+        head_k: width of a K head, as computed.
+        head_v: width of a V head, as computed.
+        n_rot: width of the rotated part of a head.
+        q_rank: rank of MLA's compressed Q; 0 where Q is not compressed.
+        kv_rank: rank of MLA's compressed K and V; 0 without MLA.
+        n_expert: routed experts of a layer.
+        n_expert_used: experts that a token goes through.
+        tensors: by name.
+        layers: the names of each layer's tensors, in file order.
+    """
+
+    header: GgufHeader
+    architecture: str
+    n_layer: int
+    n_draft: int
+    n_embd: int
+    n_vocab: int
+    n_ctx_train: int
+    n_head: tuple[int, ...]
+    n_head_kv: tuple[int, ...]
+    head_k: int
+    head_v: int
+    n_rot: int
+    q_rank: int
+    kv_rank: int
+    n_expert: int
+    n_expert_used: int
+    tensors: Mapping[str, Tensor]
+    layers: tuple[tuple[str, ...], ...]
+
+    @property
+    def mla(self) -> bool:
+        """Whether attention is latent (MLA)."""
+        return self.architecture in MLA_ARCHITECTURES
+
+    @property
+    def known(self) -> bool:
+        """Whether the architecture is followed by its own rules and not by the plain one."""
+        return self.architecture in KNOWN_ARCHITECTURES
+
+    def tensor(self, layer: int, name: str) -> Tensor | None:
+        """Return a layer's tensor by its short name (`attn_k_b.weight`), or None."""
+        return self.tensors.get(f"blk.{layer}.{name}")
+
+    def is_draft(self, layer: int) -> bool:
+        """Return whether a layer belongs to the draft (MTP)."""
+        return layer >= self.n_layer - self.n_draft
+
+    def expert_bytes(self, layer: int) -> int:
+        """Return the bytes of a layer's routed experts in the file."""
+        return sum(self.tensors[name].nbytes for name in self.layers[layer] if is_expert(name))
+
+
+def is_expert(name: str) -> bool:
+    """Return whether a tensor holds routed experts."""
+    return _EXPERTS.search(name) is not None
+
+
+def layer_of(name: str) -> int | None:
+    """Return the layer of a tensor, or None for those outside the layers."""
+    match = _BLOCK.match(name)
+    return int(match[1]) if match else None
+
+
+def read_model(header: GgufHeader) -> Model:
+    """Return what a header says about memory.
+
+    Raises:
+        ModelFileError: a number that the engine needs is missing.
+    """
+    n_layer = header.meta_int("block_count")
+    n_embd = header.meta_int("embedding_length")
+    heads = _by_layer(header, "attention.head_count", n_layer, 1)
+    heads_kv = _by_layer(header, "attention.head_count_kv", n_layer, heads[0])
+    mla = header.architecture in MLA_ARCHITECTURES
+    head_k = _number(header, "attention.key_length", n_embd // max(max(heads), 1))
+    head_v = _number(header, "attention.value_length", n_embd // max(max(heads), 1))
+    if mla and heads_kv[0] == 1:
+        # Files of llama.cpp hold one K and V head for all; the engine undoes it (hparams.cpp:1075 and 1628).
+        heads_kv = heads
+        head_k = _number(header, "attention.key_length_mla", 192)
+        head_v = _number(header, "attention.value_length_mla", 128)
+    tensors = {tensor.name: tensor for tensor in header.tensors}
+    layers: list[list[str]] = [[] for _ in range(n_layer)]
+    for name in tensors:
+        layer = layer_of(name)
+        if layer is not None and layer < n_layer:
+            layers[layer].append(name)
+    embedding = tensors.get("token_embd.weight")
+    if embedding is None or len(embedding.ne) < 2:
+        raise ModelFileError(header.place, "has no tensor 'token_embd.weight'", "name a language model")
+    return Model(
+        header=header,
+        architecture=header.architecture,
+        n_layer=n_layer,
+        n_draft=min(_number(header, "nextn_predict_layers", 0), n_layer),
+        n_embd=n_embd,
+        n_vocab=embedding.ne[1],
+        n_ctx_train=_number(header, "context_length", 0),
+        n_head=heads,
+        n_head_kv=heads_kv,
+        head_k=head_k,
+        head_v=head_v,
+        n_rot=_number(header, "rope.dimension_count", head_k),
+        q_rank=_number(header, "attention.q_lora_rank", 0),
+        kv_rank=_number(header, "attention.kv_lora_rank", 0) if mla else 0,
+        n_expert=_number(header, "expert_count", 0),
+        n_expert_used=_number(header, "expert_used_count", 0),
+        tensors=tensors,
+        layers=tuple(tuple(names) for names in layers),
+    )
+
+
+def _number(header: GgufHeader, key: str, default: int) -> int:
+    value = header.meta(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def _by_layer(header: GgufHeader, key: str, n_layer: int, default: int) -> tuple[int, ...]:
+    """Return a number for each layer from one number or an array of them."""
+    value = header.meta(key)
+    if isinstance(value, tuple) and value and all(isinstance(item, int) for item in value):
+        numbers = [int(item) for item in value]
+        return tuple((numbers + numbers[-1:] * n_layer)[:n_layer])
+    return (value if isinstance(value, int) and not isinstance(value, bool) else default,) * n_layer

@@ -1,0 +1,322 @@
+"""Where every byte of a served model lands: `place` gives it for a model, flags and a machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from gpubox.placement.attention import wkv_b_row_bytes
+from gpubox.placement.forward_pass import Setting, draft_compute_buffers, main_compute_buffers
+from gpubox.placement.graph_split import split_by_graph
+from gpubox.placement.kv_cache import context_cells, layer_cache_bytes
+from gpubox.placement.layer_split import MARGIN, assign_layers, layer_sizes, split_points
+from gpubox.placement.machine import CUDA_CONTEXT
+from gpubox.placement.model import GRAPH_ARCHITECTURES, MTP_ARCHITECTURES
+from gpubox.placement.overrides import HOST, rules_of
+from gpubox.placement.sizes import MIB, mib
+from gpubox.placement.weights import Weights, merges_projections, place_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gpubox.placement.flags import Flags
+    from gpubox.placement.machine import Machine
+    from gpubox.placement.model import Model
+    from gpubox.placement.overrides import Rule
+
+HOST_NAME = "CUDA_Host"
+
+
+@dataclass
+class Device:
+    """The memory of one GPU or of the host, bytes.
+
+    Attributes:
+        name: as the engine calls it: `CUDA0`, …, `CUDA_Host`.
+        free: what there is; None where it is not known.
+        weights: the buffer of weights, as the server prints it.
+        kv: the KV cache, that of the MTP context included.
+        compute: the compute buffer, as the server prints it.
+        draft_compute: that of the MTP context.
+        wkv_b: what MLA 2 and 3 compute from the weights at load.
+        cuda: the CUDA context.
+        outputs: logits and embeddings that the host keeps of a batch.
+        layers: the layers whose attention is here.
+    """
+
+    name: str
+    free: int | None
+    weights: int = 0
+    kv: int = 0
+    compute: int = 0
+    draft_compute: int = 0
+    wkv_b: int = 0
+    cuda: int = 0
+    outputs: int = 0
+    layers: list[int] = field(default_factory=list)
+
+    @property
+    def other(self) -> int:
+        """All that is neither weights, KV cache nor compute buffer."""
+        return self.wkv_b + self.cuda + self.outputs
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.kv + self.compute + self.draft_compute + self.other
+
+    @property
+    def over(self) -> int:
+        """What is missing, bytes; 0 where it fits or nothing is known."""
+        return max(self.total - self.free, 0) if self.free is not None else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the device as JSON values, sizes in MiB."""
+        return {
+            "name": self.name,
+            "weights_mib": mib(self.weights),
+            "kv_mib": mib(self.kv),
+            "compute_mib": mib(self.compute + self.draft_compute),
+            "other_mib": mib(self.other),
+            "total_mib": mib(self.total),
+            "free_mib": None if self.free is None else mib(self.free),
+            "layers": self.layers,
+        }
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where everything goes.
+
+    Attributes:
+        model: the model.
+        flags: the flags as given.
+        machine: the machine.
+        devices: the GPUs in order, then the host.
+        n_ctx: cells of the KV cache.
+        mla: the MLA variant in force; 0 for other models.
+        mtp: whether the model's draft layer is in use.
+        split_mode: the split mode in force.
+        weights: where each tensor is.
+        rules: the tensor overrides in the order in which they are tried.
+        layer_devices: the device of each layer, and of the output at the end.
+        uncertain: whether a few MiB of free memory more or less move a layer to another GPU.
+    """
+
+    model: Model
+    flags: Flags
+    machine: Machine
+    devices: tuple[Device, ...]
+    n_ctx: int
+    mla: int
+    mtp: bool
+    split_mode: str
+    weights: Weights
+    rules: tuple[Rule, ...]
+    layer_devices: tuple[int, ...]
+    uncertain: bool
+
+    @property
+    def fits(self) -> bool:
+        """Whether every device has room for its part."""
+        return not any(device.over for device in self.devices)
+
+    @property
+    def host(self) -> Device:
+        """The host's part."""
+        return self.devices[-1]
+
+    def experts_on_gpus(self) -> int:
+        """Return the bytes of routed experts that lie on GPUs."""
+        model, homes = self.model, self.weights.homes
+        return sum(
+            model.tensors[name].nbytes
+            for layer in range(model.n_layer)
+            for name in model.layers[layer]
+            if "_exps." in name and homes.get(name, HOST) != HOST
+        )
+
+
+def effective_mla(model: Model, flags: Flags) -> int:
+    """Return the MLA variant in force: 3 where only some layers are on GPUs (llama.cpp:3555 and 7063)."""
+    if not model.mla:
+        return 0
+    if 0 < flags.n_gpu_layers < model.n_layer:
+        return 3
+    return flags.mla
+
+
+def effective_split_mode(model: Model, flags: Flags) -> str:
+    """Return the split mode in force: `graph` and `attn` become `layer` for models that lack them (llama.cpp:3421)."""
+    if flags.splits_tensors and model.architecture not in GRAPH_ARCHITECTURES:
+        return "layer"
+    return flags.split_mode
+
+
+def place(model: Model, flags: Flags, machine: Machine) -> Placement:
+    """Return where every byte lands.
+
+    Args:
+        model: the model.
+        flags: the flags as given; those that the engine changes are followed as it changes them.
+        machine: free memory before the server starts.
+    """
+    gpus = len(machine.gpus)
+    split_mode = effective_split_mode(model, flags) if gpus > 1 else "layer"
+    asked = flags
+    mtp = flags.mtp and model.n_draft > 0 and model.architecture in MTP_ARCHITECTURES
+    flags = replace(flags, split_mode=split_mode, mtp=mtp, n_gpu_layers=flags.n_gpu_layers if gpus else 0)
+    n_ctx = context_cells(model, flags)
+    mla = effective_mla(model, flags)
+    walked = walk_layers(model, flags, machine.gpus, mla)
+    first = max(model.n_layer - flags.n_gpu_layers, 0)
+    devices = _layer_devices(model, flags, walked, first)
+    rules = rules_of(flags, model.n_layer, gpus, walked)
+    weights = place_weights(model, flags, devices, rules, gpus)
+    made = [Device(f"CUDA{number}", free) for number, free in enumerate(machine.gpus)]
+    made.append(Device(HOST_NAME, machine.ram))
+    for gpu in made[:-1]:
+        gpu.cuda = CUDA_CONTEXT
+    for device, size in zip(made, (*weights.gpu_bytes, weights.host_bytes), strict=True):
+        device.weights = size
+    _add_layers(made, model, flags, devices, n_ctx, mla)
+    _add_wkv_b(made, model, weights, mla)
+    if flags.splits_tensors:
+        _spread(made, model, flags, weights, machine.gpus, n_ctx, mla, first)
+    _add_compute(made, model, flags, weights, devices, n_ctx, mla)
+    _add_outputs(made[-1], model, flags)
+    return Placement(
+        model=model,
+        flags=asked,
+        machine=machine,
+        devices=tuple(made),
+        n_ctx=n_ctx,
+        mla=mla,
+        mtp=mtp,
+        split_mode=split_mode,
+        weights=weights,
+        rules=tuple(rules),
+        layer_devices=tuple(devices),
+        uncertain=_is_uncertain(model, flags, machine.gpus, mla, walked),
+    )
+
+
+def walk_layers(model: Model, flags: Flags, gpus: Sequence[int], mla: int) -> list[int]:
+    """Return the GPU that the layer split gives each layer and the output, whether or not they go there."""
+    if not gpus:
+        return [HOST] * (model.n_layer + 1)
+    shares = list(flags.tensor_split[: len(gpus)]) + [0.0] * (len(gpus) - len(flags.tensor_split))
+    if not any(shares):
+        shares = [float(max(free - CUDA_CONTEXT - MARGIN, 0)) for free in gpus]
+    sizes = layer_sizes(model, flags, flags.ctx_size or model.n_ctx_train, mla)
+    first = max(model.n_layer - flags.n_gpu_layers, 0)
+    last = model.n_layer + (flags.n_gpu_layers > model.n_layer)
+    return assign_layers(sizes, split_points(shares), first, last, model.n_layer)
+
+
+def _layer_devices(model: Model, flags: Flags, walked: Sequence[int], first: int) -> list[int]:
+    """Return the device of each layer and of the output (llama.cpp:3784-3853)."""
+    target = [flags.main_gpu] * len(walked) if flags.split_mode == "none" else list(walked)
+    devices = [HOST if layer < first else target[layer] for layer in range(model.n_layer)]
+    with_output = flags.n_gpu_layers > model.n_layer
+    output = target[-1] if with_output else HOST
+    if not with_output and flags.split_mode != "layer" and flags.n_gpu_layers > 0:
+        output = target[model.n_layer - 1]
+    return [*devices, output]
+
+
+def _add_layers(
+    made: Sequence[Device], model: Model, flags: Flags, devices: Sequence[int], n_ctx: int, mla: int
+) -> None:
+    """Give each device its layers and their KV cache; the MTP context keeps a second cache of its layers."""
+    for layer in range(model.n_layer):
+        if model.is_draft(layer) and not flags.mtp:
+            continue
+        device = made[devices[layer]]
+        device.layers.append(layer)
+        size = layer_cache_bytes(model, flags, layer, n_ctx, mla)
+        holder = device if flags.kv_offload else made[-1]
+        holder.kv += size * (2 if model.is_draft(layer) else 1)
+
+
+def _add_wkv_b(made: Sequence[Device], model: Model, weights: Weights, mla: int) -> None:
+    """Add what MLA 2 and 3 compute at load where the file lacks `attn_kv_b` (llm_prepare_mla, llama.cpp:2745)."""
+    if mla < 2:
+        return
+    row = wkv_b_row_bytes(model)
+    for layer in range(model.n_layer):
+        home = weights.homes.get(f"blk.{layer}.attn_k_b.weight")
+        if home is not None and model.tensor(layer, "attn_kv_b.weight") is None:
+            made[home].wkv_b += row * (model.head_k - model.n_rot + model.head_v) * model.n_head[layer]
+
+
+def _spread(
+    made: Sequence[Device],
+    model: Model,
+    flags: Flags,
+    weights: Weights,
+    gpus: Sequence[int],
+    n_ctx: int,
+    mla: int,
+    first: int,
+) -> None:
+    """Replace whole layers by their shares in split mode graph."""
+    shares = list(flags.tensor_split[: len(gpus)]) or [float(max(free - CUDA_CONTEXT - MARGIN, 0)) for free in gpus]
+    # A tensor that an override moved stays whole.
+    homes = {name: HOST if name in weights.taken_by else home for name, home in weights.homes.items()}
+    split = split_by_graph(model, flags, split_points(shares), homes, n_ctx, mla, first)
+    for name in split.spread:
+        made[weights.homes[name]].weights -= model.tensors[name].nbytes
+    for layer in range(first, model.n_layer):
+        # Created in the split buffer without shares, the indexer takes nothing (ggml-cuda.cu:1355).
+        for name in model.layers[layer]:
+            if ".indexer." in name and name in weights.homes:
+                made[weights.homes[name]].weights -= model.tensors[name].nbytes
+    row = wkv_b_row_bytes(model) if mla > 1 else 0
+    spread_layers = range(first, model.n_layer - model.n_draft)
+    for gpu, device in enumerate(made[:-1]):
+        device.kv = split.kv[gpu]
+        device.weights += split.weights[gpu]
+        device.wkv_b += split.transposed[gpu]
+        device.layers = list(spread_layers)
+    for layer in spread_layers:
+        home = weights.homes.get(f"blk.{layer}.attn_k_b.weight", HOST)
+        if mla > 1 and home != HOST:
+            made[home].wkv_b -= row * (model.head_k - model.n_rot + model.head_v) * model.n_head[layer]
+
+
+def _add_compute(
+    made: Sequence[Device],
+    model: Model,
+    flags: Flags,
+    weights: Weights,
+    devices: Sequence[int],
+    n_ctx: int,
+    mla: int,
+) -> None:
+    gpus = len(made) - 1
+    number: Mapping[int, int] = {HOST: gpus, **{gpu: gpu for gpu in range(gpus)}}
+    homes = {name: number[home] for name, home in weights.homes.items() if home in number}
+    caches = [number[home] if flags.kv_offload else gpus for home in devices]
+    setting = Setting(model, flags, n_ctx, mla, merges_projections(model, flags), homes, caches, gpus)
+    for device, size in zip(made, main_compute_buffers(setting), strict=True):
+        device.compute = size
+    if flags.mtp:
+        for device, size in zip(made, draft_compute_buffers(setting), strict=True):
+            device.draft_compute = size
+
+
+def _add_outputs(host: Device, model: Model, flags: Flags) -> None:
+    """Add logits, kept for each slot, and with MTP logits and states of a whole batch, twice (llama.cpp:7478)."""
+    if flags.mtp:
+        host.outputs = 2 * (model.n_vocab + model.n_embd) * flags.batch_size * 4
+    else:
+        host.outputs = model.n_vocab * max(flags.parallel, 1) * 4
+
+
+def _is_uncertain(model: Model, flags: Flags, gpus: Sequence[int], mla: int, walked: Sequence[int]) -> bool:
+    """Return whether 64 MiB on one GPU, less than drivers differ by, move a layer."""
+    if len(gpus) < 2 or any(flags.tensor_split) or flags.split_mode != "layer":
+        return False
+    nearby = [(gpus[0] + change, *gpus[1:]) for change in (-64 * MIB, 64 * MIB)]
+    return any(walk_layers(model, flags, free, mla) != walked for free in nearby)

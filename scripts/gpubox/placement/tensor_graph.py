@@ -1,0 +1,139 @@
+"""A computation graph of the engine, as far as its memory is concerned: tensors, what they are made from, and order.
+
+Nodes enter the graph as ggml_build_forward_expand lets them: what a tensor is made from first, from left to right
+(ggml.c, ggml_visit_parents). The order decides which buffers can be used again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+F32 = 4
+F16 = 2
+I32 = 4
+
+# Operations that may write over one of their sources (ggml-alloc.c, ggml_op_can_inplace).
+IN_PLACE = frozenset({"add", "mul", "div", "scale", "unary", "rope", "soft_max"})
+
+
+class Node:
+    """A tensor of the graph.
+
+    Attributes:
+        op: what makes it: `leaf`, `input`, `view`, `cpy`, or an operation; only some names matter, see `IN_PLACE`.
+        size: bytes that it takes when it is allocated, or copied to another device.
+        layout: equal for tensors of equal type, shape and strides.
+        sources: what it is made from.
+        root: of a view, the tensor that it looks into.
+        home: the device of a tensor that has its memory already (weights, KV cache); None for computed ones.
+        weight: whether it holds weights.
+        offloads: whether a GPU would rather copy the weights than leave this operation to the CPU.
+    """
+
+    __slots__ = ("home", "layout", "offloads", "op", "root", "size", "sources", "weight")
+
+    def __init__(  # noqa: D107  # the class says what they are
+        self,
+        op: str,
+        size: int,
+        layout: Hashable,
+        sources: Sequence[Node] = (),
+        *,
+        root: Node | None = None,
+        home: int | None = None,
+        weight: bool = False,
+        offloads: bool = False,
+    ) -> None:
+        self.op = op
+        self.size = size
+        self.layout = layout
+        self.sources = list(sources)
+        self.root = root
+        self.home = home
+        self.weight = weight
+        self.offloads = offloads
+
+
+class TensorGraph:
+    """The graph of one pass over `tokens` tokens."""
+
+    def __init__(self, tokens: int, *, offload_from: int = 32) -> None:
+        """Start an empty graph.
+
+        Args:
+            tokens: of the pass.
+            offload_from: fewest tokens for which a GPU takes over work on CPU weights (GGML_CUDA_MIN_BATCH_OFFLOAD).
+        """
+        self.tokens = tokens
+        self.nodes: list[Node] = []
+        self.inputs: list[Node] = []
+        self._offload_from = offload_from
+        self._seen: set[int] = set()
+
+    def expand(self, node: Node) -> Node:
+        """Append a tensor and all that it is made from, unless they are in the graph."""
+        seen, nodes = self._seen, self.nodes
+        stack = [(node, 0)]
+        while stack:
+            current, position = stack.pop()
+            if position == 0 and id(current) in seen:
+                continue
+            seen.add(id(current))
+            for index in range(position, len(current.sources)):
+                source = current.sources[index]
+                if id(source) not in seen:
+                    stack.append((current, index + 1))
+                    stack.append((source, 0))
+                    break
+            else:
+                if current.op == "input":
+                    self.inputs.append(current)
+                elif current.op != "leaf":
+                    nodes.append(current)
+        return node
+
+    def input(self, size: int) -> Node:
+        """Return a tensor that the engine fills before each pass, `size` bytes."""
+        return Node("input", size, None)
+
+    def weight(self, size: int, home: int) -> Node:
+        """Return a tensor of weights, `size` bytes, on a device."""
+        return Node("leaf", size, None, home=home, weight=True)
+
+    def cache(self, home: int) -> Node:
+        """Return one layer's KV cache on a device."""
+        return Node("leaf", 0, None, home=home)
+
+    def op(self, name: str, width: int, *sources: Node, rows: int | None = None, unit: int = F32) -> Node:
+        """Return the result of an operation.
+
+        Args:
+            name: of the operation.
+            width: elements per row.
+            sources: what it is made from, weights first where it has any.
+            rows: of the result; by default one per token.
+            unit: bytes per element.
+        """
+        rows = self.tokens if rows is None else rows
+        offloads = rows >= self._offload_from and name != "get_rows"
+        return Node(name, width * rows * unit, (width, rows, unit), sources, offloads=offloads)
+
+    def experts(self, name: str, width: int, *sources: Node, used: int, of: int, rows: int) -> Node:
+        """Return the result of an operation on the experts that each token goes through.
+
+        A GPU takes over work on CPU experts where on average enough tokens meet each (ggml-cuda.cu:5053-5066).
+        """
+        offloads = rows >= self._offload_from and rows * used >= self._offload_from * of
+        return Node(name, width * used * rows * F32, (width, used, rows), sources, offloads=offloads)
+
+    def view(self, of: Node, size: int = 0, *, same_layout: bool = False) -> Node:
+        """Return a view; `size` bytes are what a copy of it takes."""
+        layout = of.layout if same_layout else None
+        return Node("view", size or of.size, layout, [of], root=of.root or of)
+
+    def store(self, value: Node, cache: Node) -> Node:
+        """Return the operation that writes a value into the cache, where the cache lies."""
+        return Node("cpy", 0, None, [value, self.view(cache)], root=cache)

@@ -1,0 +1,82 @@
+"""A model on its way to a real box: from a hub, by the real client, into the cache, and served from there."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2e.operator import Operator, build_images
+from gpubox.tiny_model import make_tiny_model
+from hub.server import Hub, HubFile, Repository
+from lab.lab import PODMAN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab.lab import Lab
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+REVISION = "451d18c5" * 5
+PROFILE = """
+model: {{repo: example/tiny-GGUF, revision: {revision}, files: [{{name: tiny.gguf, sha256: {sha256}}}]}}
+engine: {{name: llama_cpp}}
+gpus: none
+server: {{ctx_size: 2048, parallel: 1, threads: 1}}
+health: {{start_timeout: 60, stop_timeout: 10}}
+"""
+CONTROLLER = "10.0.2.2"  # this machine's loopback, as boxes see it
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@pytest.fixture(scope="module")
+def hub(model: Path) -> Iterator[Hub]:
+    with Hub(Repository("example/tiny-GGUF", REVISION, {"tiny.gguf": HubFile(model)}), seen_as=CONTROLLER) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def operator(lab: Lab, hub: Hub, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    box = lab.box(PODMAN)
+    folder = tmp_path_factory.mktemp("operator")
+    build_images(lab, box, folder)
+    box.run("apt-get install -qq -y --no-install-recommends python3-venv")
+    made = Operator(folder, box)
+    made.variables |= {
+        "gguf_models_endpoint": hub.endpoint,
+        "gguf_models_progress_interval": 1,
+        "gguf_models_retry_wait": 0.1,
+    }
+    made.profile("tiny", PROFILE.format(revision=REVISION, sha256=hashlib.sha256(model.read_bytes()).hexdigest()))
+    made.declare(["tiny"], ["tiny"])
+    yield made
+    lab.remove(box)
+
+
+def test_wrong_bytes_of_the_right_size_never_reach_the_snapshot(operator: Operator, hub: Hub) -> None:
+    hub.faults.wrong_bytes = True
+    message = operator.play("models.yml", fails=True)
+    hub.faults.wrong_bytes = False
+    assert f"{operator.box.name}: " in message
+    assert "tiny.gguf" in message
+    assert operator.box.run("find /var/lib/gpubox/hf/hub -path '*snapshots*' -name tiny.gguf").stdout == ""
+
+
+def test_a_model_is_fetched_though_the_hub_drops_every_connection_and_then_served(operator: Operator, hub: Hub) -> None:
+    hub.faults.drop_at_tenths = True
+    assert operator.changes("models.yml") > 0
+    hub.faults.drop_at_tenths = False
+    operator.play("profiles.yml", "-e", "model_profiles_wait=true")
+    assert (operator.serving(), operator.model_that_answers()) == (["tiny"], "tiny")
+
+
+def test_a_second_run_changes_nothing(operator: Operator) -> None:
+    assert operator.changes("models.yml") == 0
+    assert operator.changes("models.yml", "--check", "--diff") == 0

@@ -1,0 +1,54 @@
+"""Compute buffers against those that a server printed for models of GLM-5.2's width (CPU backend, f16 cache)."""
+
+from __future__ import annotations
+
+import pytest
+from placement.glm_models import glm
+
+from gpubox.placement import Flags
+from gpubox.placement.attention import heads_per_step
+from gpubox.placement.forward_pass import Setting, draft_compute_buffers, main_compute_buffers
+from gpubox.placement.sizes import MIB
+
+
+def setting(**changed: object) -> Setting:
+    """Return all of the model on the host: one backend, as measured."""
+    model = glm("2.244bpw")
+    flags = Flags(**{"ctx_size": 131_072, "ubatch_size": 2048, "attention_max_batch": 512, **changed})  # type: ignore[arg-type]  # a test's few fields
+    homes = dict.fromkeys(model.tensors, 0)
+    return Setting(model, flags, flags.ctx_size, flags.mla, False, homes, [0] * model.n_layer, 0)
+
+
+@pytest.mark.parametrize(
+    ("ubatch", "cap", "printed"),
+    [
+        (512, 512, 988),
+        (1024, 512, 1247),
+        (2048, 512, 1688.5),
+        (4096, 512, 2689),
+        (2048, 1024, 2495),
+        (2048, 256, 1350.5),
+    ],
+)
+def test_mla_3_has_the_printed_compute_buffer(ubatch: int, cap: int, printed: float) -> None:
+    predicted = main_compute_buffers(setting(ubatch_size=ubatch, attention_max_batch=cap))
+    assert predicted[0] / MIB == pytest.approx(printed, rel=0.005)
+
+
+def test_the_draft_context_has_the_printed_compute_buffer() -> None:
+    assert draft_compute_buffers(setting(mla=1))[0] / MIB == pytest.approx(1300.5, rel=0.001)
+
+
+def test_mla_1_has_the_printed_compute_buffer_whatever_the_cap() -> None:
+    sizes = {main_compute_buffers(setting(mla=1, attention_max_batch=cap))[0] for cap in (0, 256, 512)}
+    assert len(sizes) == 1
+    assert sizes.pop() / MIB == pytest.approx(1302.7, rel=0.03)
+
+
+def test_without_a_cap_all_heads_are_expanded_at_once() -> None:
+    assert main_compute_buffers(setting(attention_max_batch=0))[0] / MIB > 19_000
+
+
+@pytest.mark.parametrize(("size", "cap", "heads"), [(14_336, 512, 2), (14_336, 0, 64), (400, 512, 64), (2**20, 1, 1)])
+def test_heads_are_expanded_as_many_at_a_time_as_the_cap_allows(size: int, cap: int, heads: int) -> None:
+    assert heads_per_step(64, size, cap) == heads

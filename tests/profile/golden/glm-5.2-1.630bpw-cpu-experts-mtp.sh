@@ -1,0 +1,41 @@
+podman run --name=glm-5.2-1.630bpw-cpu-experts-mtp --rm --replace \
+    --device=nvidia.com/gpu=all \
+    --cap-drop=all \
+    --cap-add=SYS_NICE \
+    --security-opt=no-new-privileges \
+    --read-only \
+    --read-only-tmpfs=true \
+    --volume=/mnt/data/hf/hub/models--sokann--GLM-5.2-GGUF-1.630bpw:/models:ro,z \
+    --publish=127.0.0.1:8000:8000 \
+    --stop-timeout=60 \
+    '--health-cmd=curl --silent --fail --max-time 5 http://127.0.0.1:8000/health' \
+    --health-interval=30s \
+    --health-timeout=6s \
+    --health-retries=3 \
+    --health-start-period=1800s \
+    registry.home.arpa/ik_llama:latest \
+    --model /models/snapshots/451d18c5c05952bc322b9f9e612abc625d48b211/GLM-5.2-GGUF-1.630bpw.gguf \
+    --ctx-size 131072 \
+    --batch-size 8192 \
+    --ubatch-size 2048 \
+    --parallel 1 \
+    --threads 15 \
+    --threads-batch 15 \
+    --n-gpu-layers 80 \
+    --mla-use 3 \
+    --attention-max-batch 512 \
+    --cache-type-k q8_0 \
+    --merge-qkv \
+    --merge-up-gate-experts \
+    --grouped-expert-routing \
+    --warmup-batch \
+    --alias test-model \
+    --jinja \
+    --reasoning off \
+    --override-tensor exps=CPU \
+    --spec-type mtp:n_max=4,p_min=0.5 \
+    --temp 0.6 \
+    --top-k 20 \
+    --top-p 0.95 \
+    --host 0.0.0.0 \
+    --port 8000

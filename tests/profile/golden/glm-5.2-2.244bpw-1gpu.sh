@@ -1,0 +1,39 @@
+podman run --name=glm-5.2-2.244bpw-1gpu --rm --replace \
+    --device=nvidia.com/gpu=0 \
+    --cap-drop=all \
+    --cap-add=SYS_NICE \
+    --security-opt=no-new-privileges \
+    --read-only \
+    --read-only-tmpfs=true \
+    --volume=/mnt/data/hf/hub/models--sokann--GLM-5.2-GGUF-2.244bpw:/models:ro,z \
+    --publish=127.0.0.1:8000:8000 \
+    --stop-timeout=60 \
+    '--health-cmd=curl --silent --fail --max-time 5 http://127.0.0.1:8000/health' \
+    --health-interval=30s \
+    --health-timeout=6s \
+    --health-retries=3 \
+    --health-start-period=1800s \
+    registry.home.arpa/ik_llama:latest \
+    --model /models/snapshots/16264a0f7b811d976a9acf704d8511f1127ada30/GLM-5.2-GGUF-2.244bpw.gguf \
+    --ctx-size 131072 \
+    --batch-size 8192 \
+    --ubatch-size 4096 \
+    --threads 15 \
+    --threads-batch 15 \
+    --n-gpu-layers 99 \
+    --cpu-moe \
+    --worst-graph-tokens 1 \
+    --mla-use 3 \
+    --attention-max-batch 512 \
+    --cache-type-k q8_0 \
+    --k-cache-hadamard \
+    --merge-up-gate-experts \
+    --alias test-model \
+    --jinja \
+    --chat-template-kwargs '{"reasoning_effort": "low"}' \
+    --parallel-tool-calls \
+    --override-tensor 'blk\.([345]|1[0-9]2[0-9]|6[0-9]|7[0-7])\.ffn_.*_exps\.weight=CUDA0' \
+    --override-tensor 'blk\.6\.ffn_(up|gate)_exps\.weight=CUDA0' \
+    --override-tensor 'blk\.(40|41|42)\.ffn_.*_exps\.weight=CUDA0' \
+    --host 0.0.0.0 \
+    --port 8000
