@@ -9,40 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpubox.host_facts import (
-    GPU_FIELDS,
     host_facts,
     parse_cpu_model,
-    parse_gpus,
     parse_load,
     parse_os_name,
     parse_ram_bytes,
-    read_gpus,
 )
+from host.rtx_pro_6000 import TWO_GPUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-NO_DRIVER = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that …"
-TWO_GPUS = """\
-0, GPU-5d6a0f6e-8a0c-4d0e-9a53-0c1c5a1f7b11, NVIDIA RTX PRO 6000 Blackwell Workstation Edition, 97887, 12.0, 00000000:01:00.0, 580.95.05
-1, GPU-0a4c7f9e-2b61-47a6-b0d5-6f3f6f0f2c22, NVIDIA RTX PRO 6000 Blackwell Workstation Edition, 97887, 12.0, 00000000:81:00.0, 580.95.05
-"""
-
-
-@pytest.fixture
-def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Put an executable of that name on an otherwise ordinary PATH; return the file that its arguments go to."""
-
-    def install(script: str) -> Path:
-        program = tmp_path / "bin" / "nvidia-smi"
-        program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\n{script}\n')
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-        return tmp_path / "arguments"
-
-    return install
 
 
 @pytest.fixture
@@ -122,51 +99,6 @@ def test_this_machine_has_facts_that_json_can_hold() -> None:
     assert json.loads(json.dumps(facts)) == facts
     assert facts["threads"] >= 1
     assert facts["ram_bytes"] > 2**28
-
-
-@pytest.mark.parametrize(
-    ("script", "fault"),
-    [
-        (f'echo "{NO_DRIVER}"; echo; exit 9', NO_DRIVER),
-        (
-            "echo 'Failed to initialize NVML: Driver/library version mismatch' >&2; exit 18",
-            "Failed to initialize NVML: Driver/library version mismatch",
-        ),
-        ("exit 6", "nvidia-smi ended with exit status 6"),
-        ("exec sleep 30", "nvidia-smi gave no answer within 2 s"),
-    ],
-)
-def test_an_nvidia_smi_that_fails_is_quoted(script: str, fault: str, nvidia_smi: Callable[[str], Path]) -> None:
-    nvidia_smi(script)
-    assert read_gpus() == ([], fault)
-
-
-def test_an_nvidia_smi_that_is_no_program_is_reported(nvidia_smi: Callable[[str], Path], tmp_path: Path) -> None:
-    nvidia_smi("")
-    (tmp_path / "bin" / "nvidia-smi").write_text("#!/no/such/shell\n")
-    assert read_gpus() == ([], "nvidia-smi can't be run: No such file or directory")
-
-
-@pytest.mark.parametrize("missing", ["N/A", "[N/A]", "[Not Supported]", "[Unknown Error]", ""])
-def test_a_field_that_a_gpu_does_not_have_is_none(missing: str) -> None:
-    table = f"0, GPU-1, NVIDIA GB10, {missing}, {missing}, 0000000F:01:00.0, 580.95.05\n"
-    assert parse_gpus(table) == [
-        {
-            "index": 0,
-            "uuid": "GPU-1",
-            "name": "NVIDIA GB10",
-            "memory_bytes": None,
-            "compute_capability": None,
-            "pci_bus_id": "0000000F:01:00.0",
-            "driver": "580.95.05",
-        }
-    ]
-
-
-def test_lines_that_are_no_gpu_are_left_out() -> None:
-    assert parse_gpus("No devices were found\n\n") == []
-    assert len(parse_gpus(f"WARNING: infoROM is corrupted at gpu 0000:01:00.0\n{TWO_GPUS}")) == 2
-    assert len(GPU_FIELDS) == 7
 
 
 def test_parsers_give_none_for_what_is_not_there() -> None:
