@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from placement.glm_models import glm
 
 from gpubox.placement import Flags
 from gpubox.placement.attention import heads_per_step
 from gpubox.placement.forward_pass import Setting, draft_compute_buffers, main_compute_buffers
 from gpubox.placement.sizes import MIB
+from placement.glm_models import glm
 
 
 def setting(**changed: object) -> Setting:
