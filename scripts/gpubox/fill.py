@@ -114,7 +114,7 @@ def fill(model: Model, flags: Flags, machine: Machine, margin: int) -> Proposal:
     experts = _experts(model, flags, bare)
     # Copies of host experts pass through a compute buffer; none are needed once all are on GPUs.
     for rooms in (_room_without_copies(model, flags, tight), _rooms(bare, tight)):
-        proposal = _shrunk(model, flags, machine, tight, experts, rooms, margin)
+        proposal = _shrunk(model, flags, (machine, tight), experts, rooms, margin=margin)
         if proposal is not None:
             return proposal
     raise GpuboxError("--fill", "nothing that was tried fits", "raise the margin, or shorten the context")
@@ -163,13 +163,14 @@ def _room_without_copies(model: Model, flags: Flags, tight: Machine) -> list[int
 def _shrunk(
     model: Model,
     flags: Flags,
-    machine: Machine,
-    tight: Machine,
+    machines: tuple[Machine, Machine],
     experts: Sequence[_Expert],
     rooms: Sequence[int],
+    *,
     margin: int,
 ) -> Proposal | None:
     """Return the fullest proposal that the planner accepts, giving up room where its answer is larger than the sums."""
+    machine, tight = machines  # as it is, and with the margin taken off
     rooms = list(rooms)
     for _ in range(12):
         homes = _pack(experts, rooms)

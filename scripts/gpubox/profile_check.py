@@ -10,6 +10,9 @@ from gpubox.argv import written
 from gpubox.box import Box
 from gpubox.catalogue import Catalogue, check_argv
 from gpubox.errors import ArgumentError, DocumentError, Fault, GpuboxError
+from gpubox.lint import lint
+from gpubox.model_source import find_header
+from gpubox.placement import Machine, place, read_flags, read_model
 from gpubox.profile_deployment import deploy
 from gpubox.profile_faults import dotted
 from gpubox.profile_files import load_profile, profile_names, profiles_folder, shown_path
@@ -19,7 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from gpubox.lint import Finding
+    from gpubox.profile import Profile
     from gpubox.profile_files import LoadedProfile
+
+_AMPLE = 1 << 50  # bytes of a GPU: how much there is on a box is not asked here
+_USUAL_GPUS = 2  # of a profile that uses all
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,24 @@ def _flag_faults(loaded: LoadedProfile) -> tuple[list[str], list[str]]:
             errors.append(str(fault))
         elif finding.level == "warning":
             warnings.append(str(fault))
+    for found in _lint(profile, catalogue, argv):
+        place = dotted(places[found.index]) if found.index is not None else ""
+        fault = Fault(file, place, f"{found.where}: {found.what}", remedy=found.instead)
+        (errors if found.level == "error" else warnings).append(str(fault))
     return errors, warnings
+
+
+def _lint(profile: Profile, catalogue: Catalogue, argv: list[str]) -> list[Finding]:
+    """Return what the flags do not do for the profile's model, where its header is at hand; memory is the planner's."""
+    try:
+        header = find_header(profile.model).header
+        model = read_model(header)
+    except GpuboxError:
+        return []
+    gpus = _USUAL_GPUS if isinstance(profile.gpus, str) else len(profile.gpus)
+    machine = Machine((_AMPLE,) * (0 if profile.gpus == "none" else gpus))
+    found = lint(catalogue, argv, place(model, read_flags(argv, catalogue), machine))
+    return [one for one in found if one.index is not None and one.level != "note"]
 
 
 @cache

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import golden
 import pytest
-from placement.glm_models import CARD, IK, glm, published
 
+import golden
 from gpubox.lint import lint
 from gpubox.placement import Machine, place, read_flags
+from placement.glm_models import CARD, IK, glm, published
 from writeup.published_runs import COMMANDS, flags
 
 
@@ -54,7 +54,5 @@ def test_mtp_of_a_model_without_it_is_dropped_and_told() -> None:
     argv = ["-ngl", "80", "-c", "4096", "--spec-type", "mtp:n_max=4"]
     placement = place(model, read_flags(argv, IK), Machine((CARD, CARD)))
     told = [str(one) for one in lint(IK, argv, placement) if one.where.startswith("--spec-type")]
-    assert told == [
-        "warning: --spec-type mtp:n_max=4: the model has no NextN layer: MTP is dropped and the server runs on without it "
-        "(speculative.cpp:1878); leave it out"
-    ]
+    dropped = "the model has no NextN layer: MTP is dropped and the server runs on without it (speculative.cpp:1878)"
+    assert told == [f"warning: --spec-type mtp:n_max=4: {dropped}; leave it out"]

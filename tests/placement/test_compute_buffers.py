@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from placement.glm_models import glm
 
 from gpubox.placement import Flags
 from gpubox.placement.attention import heads_per_step
 from gpubox.placement.forward_pass import Setting, draft_compute_buffers, main_compute_buffers
 from gpubox.placement.sizes import MIB
+from placement.glm_models import glm
 
 
 def setting(**changed: object) -> Setting:
@@ -52,3 +54,12 @@ def test_without_a_cap_all_heads_are_expanded_at_once() -> None:
 @pytest.mark.parametrize(("size", "cap", "heads"), [(14_336, 512, 2), (14_336, 0, 64), (400, 512, 64), (2**20, 1, 1)])
 def test_heads_are_expanded_as_many_at_a_time_as_the_cap_allows(size: int, cap: int, heads: int) -> None:
     assert heads_per_step(64, size, cap) == heads
+
+
+@pytest.mark.parametrize("moved", [range(0), range(3, 78), range(3, 40), range(6, 78, 2), (6, 41, 77)])
+def test_few_layers_stand_for_all(moved: range | tuple[int, ...]) -> None:
+    model = glm("2.244bpw")
+    homes = {name: int(name == "token_embd.weight") for name in model.tensors}
+    homes |= {name: 1 for layer in moved for name in model.layers[layer] if "_exps." in name}
+    few = replace(setting(), homes=homes, gpus=1)
+    assert main_compute_buffers(few) == main_compute_buffers(replace(few, representatives=False))

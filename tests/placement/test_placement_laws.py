@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from placement.glm_models import glm
 
 from gpubox.placement import Flags, Machine, place
 from gpubox.placement.overrides import cpu_expert_layers
 from gpubox.placement.sizes import GIB, MIB
 from gpubox.placement.weights import gpu_tensor_bytes
+from placement.glm_models import glm
 
 MODEL = glm("1.630bpw")
 RULES = st.lists(

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
 from glm52 import write_glm52
 
 from gpubox.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 DEVICE_KEYS = ["name", "weights_mib", "kv_mib", "compute_mib", "other_mib", "total_mib", "free_mib", "layers"]
 

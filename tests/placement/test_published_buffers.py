@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from glm52 import QUANTIZATIONS, tensors
-from placement.glm_models import CARD, glm, published
 
 from gpubox.placement import Flags, Machine, place
 from gpubox.placement.sizes import GIB, MIB, mib
+from placement.glm_models import CARD, glm, published
 
 
 def test_one_full_gpu_has_the_printed_weight_buffers_to_the_digit() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def alternatives(pattern: str) -> Iterator[Alternative]:
             continue
         prefix = _marker(pattern, start)
         edges = [start + prefix - 1, *bars, end]
-        for left, right in zip(edges, edges[1:], strict=False):
+        for left, right in pairwise(edges):
             text = pattern[left + 1 : right]
             yield Alternative(text, pattern[: start + prefix] + text + pattern[end:], start + prefix)
 

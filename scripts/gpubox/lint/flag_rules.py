@@ -28,11 +28,10 @@ def flag_findings(line: CommandLine) -> Iterator[Finding]:
         yield from rule(line)
 
 
-def _about(
-    line: CommandLine, option: str, level: Level, what: str, why: str = "", instead: str = ""
-) -> Iterator[Finding]:
-    """Yield a finding about an option where the command line has it."""
+def _about(line: CommandLine, option: str, level: Level, what: str, *reasons: str) -> Iterator[Finding]:
+    """Yield a finding about an option where the command line has it; `reasons` are why, and what to write instead."""
     word = line.find(option)
+    why, instead = (*reasons, "", "")[:2]
     if word is not None:
         yield Finding(level, " ".join((word.flag, *word.values)), what, why, instead, word.index)
 
@@ -114,7 +113,7 @@ def _layers(line: CommandLine) -> Iterator[Finding]:
     if not placement.machine.gpus:
         return
     on_host = model.n_layer - flags.n_gpu_layers
-    if 0 < on_host and flags.n_gpu_layers > 0:
+    if on_host > 0 and flags.n_gpu_layers > 0:
         last = on_host - 1
         what = (
             f"layers {'0' if last == 0 else f'0 to {last}'} stay on the host, the first ones, and the output with them"

@@ -109,7 +109,7 @@ def latent_attention(run: Pass, layer: int, source: Node, cache: Node, *, expand
     model, graph = run.model, run.graph
     heads = model.n_head[layer]
     rope, rank = model.n_rot, model.kv_rank
-    nope, value = model.head_k - rope, model.head_v
+    value = model.head_v
     cur = norm(run, source, model.n_embd, run.weight(layer, "attn_norm.weight"))
     q, latent, k_rope_source = _projections(run, layer, cur)
     q_nope, q_rope = graph.view(q), graph.view(q)

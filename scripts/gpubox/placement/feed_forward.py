@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpubox.placement.attention import norm
 from gpubox.placement.tensor_graph import F32, Node
 
 if TYPE_CHECKING:

@@ -123,6 +123,7 @@ _SWITCHES = {
     "--run-time-repack": ("repack", True),
     "--no-kv-offload": ("kv_offload", False),
     "--no-flash-attn": ("flash_attn", False),
+    "--cpu-moe": ("n_cpu_moe", ALL_LAYERS),
     "--no-fused-moe": ("fused_moe", False),
     "--no-fused-up-gate": ("fused_up_gate", False),
     "--no-fused-mul-multiadd": ("fused_mul_multiadd", False),
@@ -153,8 +154,6 @@ def read_flags(argv: Sequence[str], catalogue: Catalogue) -> Flags:
             found[_NUMBERS[name]] = int(value)
         elif name in _TEXTS:
             found[_TEXTS[name]] = value
-        elif name == "--cpu-moe":
-            found["n_cpu_moe"] = ALL_LAYERS
         elif name == "--flash-attn":
             found["flash_attn"] = value.lower() not in {"off", "0", "false"}
         elif name == "--tensor-split":

@@ -1,7 +1,7 @@
 """The whole computation graph with which the engine sizes its compute buffers, and their sizes.
 
 One pass of `-ub` tokens over a full cache (llama.cpp:7395-7440). Layers that are alike leave the same space behind, so a
-run of them is represented by its first three and, for the model's end, its last.
+run of them is represented by one or two; `representatives` off computes them all, to the same end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from gpubox.placement.tensor_graph import Node
 
 _FEWEST_FOR_PP = 128  # tokens from which MLA 2 and 3 expand K and V (build_deepseek2.cpp:776)
-_REPRESENTATIVES = 3
 _UNUSED = ("indexer.", "nextn.")  # loaded, but no part of the graph
 
 
@@ -40,6 +39,7 @@ class Setting:
         homes: the device of every loaded weight by name; the host is number `gpus`.
         kv_homes: the device of each layer's KV cache.
         gpus: the number of GPUs.
+        representatives: whether few layers stand for all alike.
     """
 
     model: Model
@@ -50,6 +50,7 @@ class Setting:
     homes: Mapping[str, int]
     kv_homes: Sequence[int]
     gpus: int
+    representatives: bool = True
 
 
 def main_compute_buffers(setting: Setting) -> list[int]:
@@ -62,7 +63,8 @@ def main_compute_buffers(setting: Setting) -> list[int]:
     mtp = flags.mtp and model.n_draft > 0
     kept = tokens if mtp else min(flags.worst_graph_tokens or tokens, tokens)
     outputs = None if mtp else graph.input(kept * I32)
-    layers = _representatives(setting)
+    every = range(model.n_layer - model.n_draft)
+    layers = _representatives(setting) if setting.representatives else list(every)
     for layer in layers:
         last = layer == layers[-1]
         cur = _layer(run, setting, layer, cur, outputs if last else None)
@@ -134,12 +136,14 @@ def _layer(run: Pass, setting: Setting, layer: int, source: Node, outputs: Node 
 
 
 def _representatives(setting: Setting) -> list[int]:
-    """Return the layers that stand for all: of each run of equal ones the first few, and the model's last."""
+    """Return the layers that stand for all: two of the first run of equal ones, one of later runs, the model's last."""
     model = setting.model
     layers = range(model.n_layer - model.n_draft)
     chosen: list[int] = []
-    for _, run in groupby(layers, key=lambda layer: _signature(setting, layer)):
-        chosen += list(run)[:_REPRESENTATIVES]
+    met: set[object] = set()
+    for signature, run in groupby(layers, key=lambda layer: _signature(setting, layer)):
+        chosen += list(run)[: 1 if signature in met else 2]
+        met.add(signature)
     if layers and chosen[-1] != layers[-1]:
         chosen.append(layers[-1])
     return chosen

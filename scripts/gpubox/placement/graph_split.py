@@ -75,7 +75,14 @@ def create_split(count: int, unit: int, points: Sequence[float], used: Sequence[
 
 
 def split_by_graph(
-    model: Model, flags: Flags, points: Sequence[float], homes: Mapping[str, int], n_ctx: int, mla: int, first: int
+    model: Model,
+    flags: Flags,
+    points: Sequence[float],
+    homes: Mapping[str, int],
+    *,
+    n_ctx: int,
+    mla: int,
+    first: int,
 ) -> GraphSplit:
     """Return what each GPU gets.
 
@@ -88,62 +95,76 @@ def split_by_graph(
         mla: the MLA variant in force.
         first: the first layer that is not on the host.
     """
-    gpus = range(len(points))
-    used = [0] * len(points)
+    sharing = _Sharing(model, points, homes)
     kv, transposed = [0] * len(points), [0] * len(points)
-    spread: set[str] = set()
-
-    def give(layer: int, name: str, pieces: Sequence[int], dimension: int) -> None:
-        tensor = model.tensor(layer, name)
-        full = f"blk.{layer}.{name}"
-        if tensor is None or homes.get(full, HOST) == HOST:
-            return
-        spread.add(full)
-        for gpu in gpus:
-            if pieces[gpu] > 0:
-                used[gpu] += _piece_bytes(tensor, pieces[gpu], dimension)
-
     for layer in range(first, model.n_layer - model.n_draft):
-        everyone = [1] * len(points)
+        by_head = sharing.give_attention(layer)
+        sharing.give_feed_forward(layer)
+        whole = layer_cache_bytes(model, flags, layer, n_ctx, mla)
+        for gpu, heads in enumerate(by_head):
+            if heads:
+                kv[gpu] += whole if model.mla else whole * heads // model.n_head[layer]
+                transposed[gpu] += _transposed_bytes(model, layer, heads) if mla > 1 else 0
+    return GraphSplit(tuple(sharing.used), tuple(kv), tuple(transposed), frozenset(sharing.spread))
+
+
+class _Sharing:
+    """Tensors being given to GPUs, layer by layer.
+
+    Attributes:
+        used: bytes that each GPU holds so far.
+        spread: the names of what was given.
+    """
+
+    def __init__(self, model: Model, points: Sequence[float], homes: Mapping[str, int]) -> None:
+        self.used = [0] * len(points)
+        self.spread: set[str] = set()
+        self._model = model
+        self._points = points
+        self._homes = homes
+
+    def give_attention(self, layer: int) -> list[int]:
+        """Give a layer's attention, norms and router, and return the heads of each GPU."""
+        model = self._model
         heads, heads_kv = model.n_head[layer], model.n_head_kv[layer]
-        if model.mla:
-            by_head = create_split(heads, _HEADS_AT_ONCE, points, used)
-        else:
-            by_head = create_split(heads, max(heads // max(heads_kv, 1), 1), points, used)
+        unit = _HEADS_AT_ONCE if model.mla else max(heads // max(heads_kv, 1), 1)
+        by_head = create_split(heads, unit, self._points, self.used)
         for name in model.layers[layer]:
             short = name[len(f"blk.{layer}.") :]
+            last = len(model.tensors[name].ne) - 1  # heads lie along the last dimension
             if short.endswith(_MIRRORED):
-                give(layer, short, everyone, -1)
+                self._give(layer, short, [1] * len(by_head), -1)
             elif short in _BY_HEAD:
                 per_head = 1 if short in {"attn_k_b.weight", "attn_v_b.weight"} else model.head_k
-                give(layer, short, [head * per_head for head in by_head], _outer(model, layer, short))
+                self._give(layer, short, [given * per_head for given in by_head], last)
             elif short in _BY_HEAD_KV:
                 width = model.head_k if "attn_k" in short else model.head_v
-                pieces = [head * heads_kv // max(heads, 1) * width for head in by_head]
-                give(layer, short, pieces, _outer(model, layer, short))
+                self._give(layer, short, [given * heads_kv // max(heads, 1) * width for given in by_head], last)
             elif short == "attn_output.weight":
-                give(layer, short, [head * model.head_v for head in by_head], 0)
+                self._give(layer, short, [given * model.head_v for given in by_head], 0)
+        return by_head
+
+    def give_feed_forward(self, layer: int) -> None:
+        """Give a layer's dense part, routed experts and shared experts."""
         for down, ups in _FEED_FORWARD:
-            tensor = model.tensor(layer, down)
-            if tensor is None or homes.get(f"blk.{layer}.{down}", HOST) == HOST:
+            tensor = self._model.tensor(layer, down)
+            if tensor is None or self._homes.get(f"blk.{layer}.{down}", HOST) == HOST:
                 continue
-            columns = create_split(tensor.ne[0], max(tensor.type.block, _COLUMNS_AT_ONCE), points, used)
-            give(layer, down, columns, 0)
+            columns = create_split(tensor.ne[0], max(tensor.type.block, _COLUMNS_AT_ONCE), self._points, self.used)
+            self._give(layer, down, columns, 0)
             for up in ups:
                 doubled = 2 if "gate_up" in up else 1
-                give(layer, up, [column * doubled for column in columns], 1)
-        for gpu in gpus:
-            if by_head[gpu]:
-                whole = layer_cache_bytes(model, flags, layer, n_ctx, mla)
-                kv[gpu] += whole if model.mla else whole * by_head[gpu] // heads
-                transposed[gpu] += _transposed_bytes(model, layer, by_head[gpu]) if mla > 1 else 0
-    return GraphSplit(tuple(used), tuple(kv), tuple(transposed), frozenset(spread))
+                self._give(layer, up, [column * doubled for column in columns], 1)
 
-
-def _outer(model: Model, layer: int, name: str) -> int:
-    """Return the dimension along which heads lie: the last."""
-    tensor = model.tensor(layer, name)
-    return len(tensor.ne) - 1 if tensor is not None else 0
+    def _give(self, layer: int, name: str, pieces: Sequence[int], dimension: int) -> None:
+        tensor = self._model.tensor(layer, name)
+        full = f"blk.{layer}.{name}"
+        if tensor is None or self._homes.get(full, HOST) == HOST:
+            return
+        self.spread.add(full)
+        for gpu, piece in enumerate(pieces):
+            if piece > 0:
+                self.used[gpu] += _piece_bytes(tensor, piece, dimension)
 
 
 def _piece_bytes(tensor: Tensor, piece: int, dimension: int) -> int:

@@ -133,8 +133,8 @@ def read_model(header: GgufHeader) -> Model:
     heads = _by_layer(header, "attention.head_count", n_layer, 1)
     heads_kv = _by_layer(header, "attention.head_count_kv", n_layer, heads[0])
     mla = header.architecture in MLA_ARCHITECTURES
-    head_k = _number(header, "attention.key_length", n_embd // max(max(heads), 1))
-    head_v = _number(header, "attention.value_length", n_embd // max(max(heads), 1))
+    head_k = _number(header, "attention.key_length", n_embd // max(*heads, 1))
+    head_v = _number(header, "attention.value_length", n_embd // max(*heads, 1))
     if mla and heads_kv[0] == 1:
         # Files of llama.cpp hold one K and V head for all; the engine undoes it (hparams.cpp:1075 and 1628).
         heads_kv = heads

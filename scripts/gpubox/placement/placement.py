@@ -179,11 +179,11 @@ def place(model: Model, flags: Flags, machine: Machine) -> Placement:
         gpu.cuda = CUDA_CONTEXT
     for device, size in zip(made, (*weights.gpu_bytes, weights.host_bytes), strict=True):
         device.weights = size
-    _add_layers(made, model, flags, devices, n_ctx, mla)
+    _add_layers(made, model, flags, devices, n_ctx=n_ctx, mla=mla)
     _add_wkv_b(made, model, weights, mla)
     if flags.splits_tensors:
-        _spread(made, model, flags, weights, machine.gpus, n_ctx, mla, first)
-    _add_compute(made, model, flags, weights, devices, n_ctx, mla)
+        _spread(made, model, flags, weights, machine.gpus, n_ctx=n_ctx, mla=mla, first=first)
+    _add_compute(made, model, flags, weights, devices, n_ctx=n_ctx, mla=mla)
     _add_outputs(made[-1], model, flags)
     return Placement(
         model=model,
@@ -226,7 +226,7 @@ def _layer_devices(model: Model, flags: Flags, walked: Sequence[int], first: int
 
 
 def _add_layers(
-    made: Sequence[Device], model: Model, flags: Flags, devices: Sequence[int], n_ctx: int, mla: int
+    made: Sequence[Device], model: Model, flags: Flags, devices: Sequence[int], *, n_ctx: int, mla: int
 ) -> None:
     """Give each device its layers and their KV cache; the MTP context keeps a second cache of its layers."""
     for layer in range(model.n_layer):
@@ -256,6 +256,7 @@ def _spread(
     flags: Flags,
     weights: Weights,
     gpus: Sequence[int],
+    *,
     n_ctx: int,
     mla: int,
     first: int,
@@ -264,7 +265,7 @@ def _spread(
     shares = list(flags.tensor_split[: len(gpus)]) or [float(max(free - CUDA_CONTEXT - MARGIN, 0)) for free in gpus]
     # A tensor that an override moved stays whole.
     homes = {name: HOST if name in weights.taken_by else home for name, home in weights.homes.items()}
-    split = split_by_graph(model, flags, split_points(shares), homes, n_ctx, mla, first)
+    split = split_by_graph(model, flags, split_points(shares), homes, n_ctx=n_ctx, mla=mla, first=first)
     for name in split.spread:
         made[weights.homes[name]].weights -= model.tensors[name].nbytes
     for layer in range(first, model.n_layer):
@@ -291,6 +292,7 @@ def _add_compute(
     flags: Flags,
     weights: Weights,
     devices: Sequence[int],
+    *,
     n_ctx: int,
     mla: int,
 ) -> None:
@@ -298,7 +300,7 @@ def _add_compute(
     number: Mapping[int, int] = {HOST: gpus, **{gpu: gpu for gpu in range(gpus)}}
     homes = {name: number[home] for name, home in weights.homes.items() if home in number}
     caches = [number[home] if flags.kv_offload else gpus for home in devices]
-    setting = Setting(model, flags, n_ctx, mla, merges_projections(model, flags), homes, caches, gpus)
+    setting = Setting(model, flags, n_ctx, mla, merges_projections(flags), homes, caches, gpus)
     for device, size in zip(made, main_compute_buffers(setting), strict=True):
         device.compute = size
     if flags.mtp:

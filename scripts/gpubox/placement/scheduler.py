@@ -34,7 +34,7 @@ def compute_buffers(graph: TensorGraph, devices: int) -> list[int]:
         placed[id(node)] = host
     program, placed = _split(graph.nodes, placed, host)
     alignments = [GPU_ALIGNMENT] * devices + [HOST_ALIGNMENT]
-    return _allocate(graph.inputs, program, placed, alignments)
+    return _Allocation(program, placed, alignments).peaks(graph.inputs)
 
 
 def _own_device(node: Node, host: int) -> int | None:
@@ -122,56 +122,66 @@ def _split(nodes: Sequence[Node], placed: dict[int, int], host: int) -> tuple[li
     return program, placed
 
 
-def _allocate(
-    inputs: Sequence[Node], program: Sequence[Node], placed: dict[int, int], alignments: Sequence[int]
-) -> list[int]:
-    """Walk the program as ggml_gallocr_alloc_graph_impl does, and return each device's peak, bytes."""
-    buffers = [BestFit(alignment) for alignment in alignments]
-    children: dict[int, int] = {}
-    views: dict[int, int] = {}
-    for node in program:
-        if node.root is not None and node.op != "none":
-            views[id(node.root)] = views.get(id(node.root), 0) + 1
-        for source in node.sources:
-            children[id(source)] = children.get(id(source), 0) + 1
-    lies: dict[int, tuple[int, int]] = {}  # device and offset of what is allocated
+class _Allocation:
+    """A walk over the program as ggml_gallocr_alloc_graph_impl makes it."""
 
-    def allocate(node: Node) -> None:
-        if node.home is not None or node.root is not None or id(node) in lies:
-            return
-        if node.op in IN_PLACE:
+    def __init__(self, program: Sequence[Node], placed: dict[int, int], alignments: Sequence[int]) -> None:
+        """Count what is made from each tensor, and the views into it."""
+        self._program = program
+        self._placed = placed
+        self._buffers = [BestFit(alignment) for alignment in alignments]
+        self._children: dict[int, int] = {}
+        self._views: dict[int, int] = {}
+        self._lies: dict[int, tuple[int, int]] = {}  # device and offset of what is allocated
+        for node in program:
+            if node.root is not None and node.op != "none":
+                self._views[id(node.root)] = self._views.get(id(node.root), 0) + 1
             for source in node.sources:
-                if source.layout is None or source.layout != node.layout:
-                    continue
-                owner = source.root or source
-                if id(owner) not in lies or children.get(id(source)) != 1 or views.get(id(source), 0):
-                    continue
-                if owner is source or (views.get(id(owner)) == 1 and not children.get(id(owner))):
-                    lies[id(node)] = lies.pop(id(owner))
-                    return
-        device = placed[id(node)]
-        lies[id(node)] = (device, buffers[device].allocate(node.size))
+                self._children[id(source)] = self._children.get(id(source), 0) + 1
 
-    def free(node: Node) -> None:
-        if id(node) in lies:
-            device, offset = lies.pop(id(node))
-            buffers[device].free(offset, node.size)
+    def peaks(self, inputs: Sequence[Node]) -> list[int]:
+        """Return each device's peak, bytes; the inputs are allocated before all else."""
+        for node in inputs:
+            self._allocate(node)
+        for node in self._program:
+            for source in node.sources:
+                self._allocate(source)
+            self._allocate(node)
+            for source in node.sources:
+                self._release(source)
+        return [buffer.peak for buffer in self._buffers]
 
-    for node in inputs:
-        allocate(node)
-    for node in program:
+    def _allocate(self, node: Node) -> None:
+        if node.home is not None or node.root is not None or id(node) in self._lies:
+            return
+        if node.op in IN_PLACE and self._write_over(node):
+            return
+        device = self._placed[id(node)]
+        self._lies[id(node)] = (device, self._buffers[device].allocate(node.size))
+
+    def _write_over(self, node: Node) -> bool:
+        """Let a node take the place of a source that nobody else needs, and return whether there is one."""
         for source in node.sources:
-            allocate(source)
-        allocate(node)
-        for source in node.sources:
-            children[id(source)] -= 1
-            if children[id(source)] or views.get(id(source), 0):
+            owner = source.root or source
+            alone = self._children.get(id(source)) == 1 and not self._views.get(id(source), 0)
+            if source.layout is None or source.layout != node.layout or not alone or id(owner) not in self._lies:
                 continue
-            if source.root is None:
-                free(source)
-            else:
-                owner = source.root
-                views[id(owner)] = views.get(id(owner), 0) - 1
-                if views[id(owner)] == 0 and not children.get(id(owner)):
-                    free(owner)
-    return [buffer.peak for buffer in buffers]
+            if owner is source or (self._views.get(id(owner)) == 1 and not self._children.get(id(owner))):
+                self._lies[id(node)] = self._lies.pop(id(owner))
+                return True
+        return False
+
+    def _release(self, source: Node) -> None:
+        """Note that one tensor less needs `source`, and free it, or what it looks into, after the last."""
+        self._children[id(source)] -= 1
+        if self._children[id(source)] or self._views.get(id(source), 0):
+            return
+        owner = source
+        if source.root is not None:
+            owner = source.root
+            self._views[id(owner)] = self._views.get(id(owner), 0) - 1
+            if self._views[id(owner)] or self._children.get(id(owner)):
+                return
+        if id(owner) in self._lies:
+            device, offset = self._lies.pop(id(owner))
+            self._buffers[device].free(offset, owner.size)

@@ -35,7 +35,7 @@ class Node:
 
     __slots__ = ("home", "layout", "offloads", "op", "root", "size", "sources", "weight")
 
-    def __init__(  # noqa: D107  # the class says what they are
+    def __init__(  # the class says what they are
         self,
         op: str,
         size: int,

@@ -47,7 +47,7 @@ class Weights:
     mapped: bool
 
 
-def merges_projections(model: Model, flags: Flags) -> bool:
+def merges_projections(flags: Flags) -> bool:
     """Return whether `--merge-qkv` is in force: split mode graph turns it off (load-tensors.cpp:4395)."""
     return flags.merge_qkv and not flags.splits_tensors
 
@@ -66,7 +66,7 @@ def place_weights(
     """
     homes: dict[str, int] = {}
     taken_by: dict[str, Rule] = {}
-    merged = merges_projections(model, flags)
+    merged = merges_projections(flags)
     for name, tensor in model.tensors.items():
         layer = layer_of(name)
         if layer is not None and not _is_loaded(model, flags, layer, name, merged=merged):
@@ -96,7 +96,7 @@ def place_weights(
 
 def is_merged_projection(model: Model, flags: Flags, name: str) -> bool:
     """Return whether `--merge-qkv` puts a tensor into another, which no override reaches."""
-    return merges_projections(model, flags) and _is_merged(model, layer_of(name), name)
+    return merges_projections(flags) and _is_merged(model, layer_of(name), name)
 
 
 def gpu_tensor_bytes(tensor: Tensor) -> int:
