@@ -178,7 +178,7 @@ def test_ctrl_c_at_any_moment_leaves_no_process_and_no_running_record(console: B
     with console.start(*words, "--reps", "50", "--target", "0.001") as process:
         time.sleep(moment_s)
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert errors.splitlines()[-1] == "gpubox: interrupted"
     assert {result["status"] for result in console.results()} <= {"interrupted"}
@@ -189,7 +189,7 @@ def test_a_killed_gpubox_leaves_no_server_and_a_record_that_reads_as_interrupted
     with console.start(*local("--tg", "40"), "--reps", "50", "--target", "0.001") as process:
         wait_for_samples(process)
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert_port_free(port_of(console), within_s=10)
     (result,) = console.results()
     assert result["status"] == "interrupted"

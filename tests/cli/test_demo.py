@@ -55,7 +55,7 @@ def test_ctrl_c_leaves_no_server_behind(console: Console, seconds: float) -> Non
     with console.start("demo", "--reps", "100") as process:
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors.splitlines()[-1]) == (130, "gpubox: interrupted")
     assert servers_of(console.folder) == []
     results = json.loads(console.run("results", "--json").stdout)["results"]

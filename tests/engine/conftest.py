@@ -55,7 +55,7 @@ class Llama:
         return self._request("POST", path, json.dumps(body))
 
     def _request(self, method: str, path: str, body: str | None) -> tuple[int, Any, dict[str, str]]:
-        connection = http.client.HTTPConnection(self.address, timeout=30)
+        connection = http.client.HTTPConnection(self.address, timeout=120)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"})
             answer = connection.getresponse()

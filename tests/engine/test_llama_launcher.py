@@ -269,7 +269,7 @@ def test_a_request_in_flight_does_not_hold_it_up(
     log = tmp_path / "log"
     with log.open("wb") as output, subprocess.Popen(launched, stdout=output, stderr=output) as server:
         assert processes.eventually(lambda: b"listening on" in log.read_bytes())
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         question = {"prompt": "Hi", "n_predict": -1, "ignore_eos": True, "stream": True}
         client.request("POST", "/completion", json.dumps(question), {"Content-Type": "application/json"})
         assert client.getresponse().read(6) == b"data: "
