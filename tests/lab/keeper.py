@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -60,8 +61,8 @@ def end(record: Record) -> None:
 def remove(record: Record) -> None:
     """Pull a box's plug and remove its disk."""
     end(record)
-    # The keeper of an abandoned box has removed it.
-    if record.folder.exists():
+    # The keeper of an abandoned box has removed it, or does so just now.
+    with suppress(FileNotFoundError):
         discard(record.folder, record.trash)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -73,7 +74,10 @@ class Record:
             "owner": self.owner and asdict(self.owner),
             "checkout": str(self.checkout),
         }
-        (self.folder / "box.json").write_text(json.dumps(document), encoding="utf-8")
+        # In one step, because others read it at any time.
+        begun = self.folder / "box.json.new"
+        begun.write_text(json.dumps(document), encoding="utf-8")
+        begun.replace(self.folder / "box.json")
 
     @classmethod
     def read(cls, folder: Path) -> Record:
@@ -100,7 +104,12 @@ class Record:
 def records(boxes: Path) -> list[Record]:
     """Return every box's record, by address."""
     folders = sorted((file.parent for file in boxes.glob("*/box.json")), key=lambda folder: int(folder.name))
-    return [Record.read(folder) for folder in folders]
+    found = []
+    for folder in folders:
+        # A keeper may be taking an abandoned box away just now.
+        with suppress(FileNotFoundError):
+            found.append(Record.read(folder))
+    return found
 
 
 def claim(boxes: Path, name: str | None, release: str, roots: tuple[Path, ...], owner: Process | None) -> Record:
