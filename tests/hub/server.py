@@ -314,9 +314,9 @@ class _StoreHandler(_Handler):
                 piece = bytearray(opened.read(min(step, end - at)))
                 if faults.wrong_bytes and at <= size // 2 < at + len(piece):
                     piece[size // 2 - at] ^= 0xFF
-                self.wfile.write(piece)
                 if faults.bytes_per_s is not None:
                     time.sleep(len(piece) / faults.bytes_per_s)
+                self.wfile.write(piece)
 
 
 def write_gguf_like(path: Path, size: int, seed: int = 1) -> Path:
