@@ -7,7 +7,6 @@ of nvidia-smi, and the devices, each of which is /dev/null. The answers are thos
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import threading
 from dataclasses import dataclass, field
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 from host.rtx_pro_6000 import TWO_GPUS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from lab.box import Box
 
 # This machine's loopback as a box sees it.
 HOST = "10.0.2.2"
@@ -277,8 +277,9 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Say nothing: a test's output is the test's."""
 
 
-def cards() -> Iterator[tuple[str, str]]:
-    """Yield path and content of what sysfs shows of the two cards, below /sys/bus/pci/devices."""
+def plug_in_cards(box: Box) -> None:
+    """Show a box what sysfs shows of two cards, until its next boot."""
     for address in ("0000:01:00.0", "0000:81:00.0"):
-        yield os.path.join(address, "vendor"), "0x10de\n"  # noqa: PTH118  # a path on the box
-        yield os.path.join(address, "class"), "0x030000\n"  # noqa: PTH118  # likewise
+        device = f"/srv/pci/{address}"
+        box.run(f"mkdir -p {device} && echo 0x10de > {device}/vendor && echo 0x030000 > {device}/class")
+    box.run("mount --bind /srv/pci /sys/bus/pci/devices")
