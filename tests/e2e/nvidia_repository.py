@@ -7,7 +7,6 @@ of nvidia-smi, and the devices, each of which is /dev/null. The answers are thos
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import threading
 from dataclasses import dataclass, field
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 from host.rtx_pro_6000 import TWO_GPUS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from lab.box import Box
 
 # This machine's loopback as a box sees it.
 HOST = "10.0.2.2"
@@ -132,8 +132,8 @@ class Package:
             "Maintainer: nobody <nobody@example.org>\nDescription: stands in for NVIDIA's\n"
         )
 
-    def build(self, folder: Path) -> Path:
-        """Build it with dpkg-deb; returns the file."""
+    def build(self, folder: Path, target: Path) -> Path:
+        """Build it in one folder with dpkg-deb, into another; returns the file."""
         root = folder / f"{self.name}-{self.version}"
         scripts = {"/DEBIAN/control": (self.control, FILE)}
         if self.enables:
@@ -144,8 +144,12 @@ class Package:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
             path.chmod(mode)
-        file = folder / "served" / f"{self.name}_{self.version}_amd64.deb"
-        subprocess.run(["dpkg-deb", "-Znone", "--root-owner-group", "--build", str(root), str(file)], check=True)
+        file = target / f"{self.name}_{self.version}_amd64.deb"
+        subprocess.run(
+            ["dpkg-deb", "-Znone", "--root-owner-group", "--build", str(root), str(file)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         return file
 
 
@@ -177,25 +181,36 @@ def driver(version: str) -> tuple[Package, ...]:
     )
 
 
-# Of each a newer one, which the pins must pass over.
-PACKAGES = (*driver("580.95.05"), *driver("610.43.02"), toolkit("1.18.1"), toolkit("1.20.0"))
+# What each role takes, and of each a newer one that the pins must pass over.
+PACKAGES = {
+    "cuda_host": (*driver("580.95.05"), *driver("610.43.02")),
+    "container_host": (toolkit("1.18.1"), toolkit("1.20.0")),
+}
 
 
 class NvidiaRepository:
-    """The repository, signed by a key of its own and served on this machine's loopback until it is closed.
+    """A repository for each role, signed by a throw-away key and served on this machine's loopback until it is closed.
 
     Args:
-        folder: where it is made.
+        folder: where they are made.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.served = folder / "served"
-        self.served.mkdir(parents=True)
-        self._entries = [self._entry(package) for package in PACKAGES]
-        self.fingerprint = self.change_key()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(self.served)))
-        self.url = f"http://{HOST}:{self._server.server_port}/"
+        self._served = folder / "served"
+        self._indexes: dict[str, str] = {}
+        for role, packages in PACKAGES.items():
+            (self._served / role).mkdir(parents=True)
+            self._indexes[role] = "".join(self._entry(role, package, folder) for package in packages)
+        self._home = folder / "gnupg"
+        self._home.mkdir(mode=0o700)
+        self._gpg("--passphrase", "", "--quick-generate-key", "Throw-away <nobody@example.org>", "ed25519", "sign")
+        (self._served / "key.asc").write_bytes(self._gpg("--armor", "--export"))
+        listing = self._gpg("--with-colons", "--list-keys").decode()
+        self.fingerprint = next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr"))
+        for role in PACKAGES:
+            self.restore(role)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(self._served)))
+        self._url = f"http://{HOST}:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
@@ -207,58 +222,47 @@ class NvidiaRepository:
         self._thread.join()
         self._server.server_close()
 
-    def variables(self) -> dict[str, Any]:
-        """Return the inventory variables of a box that takes both of NVIDIA's repositories from here."""
-        return {
-            f"{role}_repository_{key}": value
-            for role in ("cuda_host", "container_host")
-            for key, value in (
-                ("url", self.url),
-                ("key_url", f"{self.url}key.asc"),
-                ("key_fingerprint", self.fingerprint),
-            )
-        }
+    def url(self, role: str) -> str:
+        """Return the URL of a role's repository as a box sees it."""
+        return f"{self._url}/{role}/"
 
-    def change_key(self) -> str:
-        """Sign with a new key from now on and publish it; returns its fingerprint."""
-        self._home = self.folder / f"gnupg-{len(list(self.folder.glob('gnupg-*')))}"
-        self._home.mkdir(mode=0o700)
-        self._gpg("--passphrase", "", "--quick-generate-key", "Throw-away <nobody@example.org>", "ed25519", "sign")
-        (self.served / "key.asc").write_bytes(self._gpg("--armor", "--export"))
-        listing = self._gpg("--with-colons", "--list-keys").decode()
-        self.publish("".join(self._entries))
-        return next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr"))
+    def variables(self) -> dict[str, str]:
+        """Return the inventory variables of a box that takes NVIDIA's repositories from here."""
+        each = [
+            {
+                f"{role}_repository_url": self.url(role),
+                f"{role}_repository_key_url": f"{self._url}/key.asc",
+                f"{role}_repository_key_fingerprint": self.fingerprint,
+            }
+            for role in PACKAGES
+        ]
+        return {key: value for variables in each for key, value in variables.items()}
 
-    def publish(self, index: str) -> None:
-        """Publish an index of packages, signed."""
-        (self.served / "Packages").write_text(index, encoding="utf-8")
-        self._write_release(index)
-        self._gpg("--clearsign", "--output", str(self.served / "InRelease"), str(self.served / "Release"))
-
-    def tamper(self) -> None:
+    def tamper(self, role: str) -> None:
         """Publish a new index under the old signature, as somebody between the repository and the box would."""
-        index = "".join(self._entries).replace("580.95.05-1", "580.99.99-1")
-        signed = (self.served / "InRelease").read_text(encoding="utf-8")
-        before = (self.served / "Release").read_text(encoding="utf-8")
-        (self.served / "Packages").write_text(index, encoding="utf-8")
-        after = self._write_release(index)
-        (self.served / "InRelease").write_text(signed.replace(before, after), encoding="utf-8")
+        signed = (self._served / role / "InRelease").read_text(encoding="utf-8")
+        before = self._write_index(role, self._indexes[role])
+        after = self._write_index(role, self._indexes[role].replace("580.95.05-1", "580.99.99-1"))
+        (self._served / role / "InRelease").write_text(signed.replace(before, after), encoding="utf-8")
 
-    def restore(self) -> None:
-        """Publish the true index again."""
-        self.publish("".join(self._entries))
+    def restore(self, role: str) -> None:
+        """Publish the true index, signed."""
+        self._write_index(role, self._indexes[role])
+        release = self._served / role / "Release"
+        self._gpg("--clearsign", "--output", str(release.with_name("InRelease")), str(release))
 
-    def _write_release(self, index: str) -> str:
+    def _write_index(self, role: str, index: str) -> str:
         digest = hashlib.sha256(index.encode()).hexdigest()
         release = (
             "Origin: example\nLabel: example\nDate: Tue, 04 Nov 2025 00:00:00 UTC\n"
             f"SHA256:\n {digest} {len(index.encode())} Packages\n"
         )
-        (self.served / "Release").write_text(release, encoding="utf-8")
+        (self._served / role / "Packages").write_text(index, encoding="utf-8")
+        (self._served / role / "Release").write_text(release, encoding="utf-8")
         return release
 
-    def _entry(self, package: Package) -> str:
-        file = package.build(self.folder)
+    def _entry(self, role: str, package: Package, folder: Path) -> str:
+        file = package.build(folder, self._served / role)
         content = file.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         return f"{package.control}Filename: ./{file.name}\nSize: {len(content)}\nSHA256: {digest}\n\n"
@@ -273,8 +277,9 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Say nothing: a test's output is the test's."""
 
 
-def cards() -> Iterator[tuple[str, str]]:
-    """Yield path and content of what sysfs shows of the two cards, below /sys/bus/pci/devices."""
+def plug_in_cards(box: Box) -> None:
+    """Show a box what sysfs shows of two cards, until its next boot."""
     for address in ("0000:01:00.0", "0000:81:00.0"):
-        yield os.path.join(address, "vendor"), "0x10de\n"  # noqa: PTH118  # a path on the box
-        yield os.path.join(address, "class"), "0x030000\n"  # noqa: PTH118  # likewise
+        device = f"/srv/pci/{address}"
+        box.run(f"mkdir -p {device} && echo 0x10de > {device}/vendor && echo 0x030000 > {device}/class")
+    box.run("mount --bind /srv/pci /sys/bus/pci/devices")
