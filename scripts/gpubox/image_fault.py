@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from gpubox.errors import GpuboxError
+from gpubox.errors import ImageError
 
 _LINES = 12
 _NOISE = re.compile(r"^(make|gmake|ninja)(\[\d+\])?: |^time=\S+ level=warning|^\s*$|^Error: building at STEP")
@@ -31,7 +31,7 @@ _CAUSES = (
     _Cause(
         re.compile(r"(?i)no space left on device|disk quota exceeded"),
         "the disk is full",
-        "free space where Podman keeps images (`podman info --format '{{{{.Store.GraphRoot}}}}'`) and in /var/tmp; "
+        "free space where Podman keeps images (`podman info --format '{{.Store.GraphRoot}}'`) and in /var/tmp; "
         "`podman image prune` removes what nothing names",
     ),
     _Cause(
@@ -79,7 +79,7 @@ _CAUSES = (
 _NOT_THERE = re.compile(r"(?i)manifest unknown|name unknown|repository name not known|not found: manifest|: not found")
 
 
-def image_fault(place: str, doing: str, output: str, log: str = "") -> GpuboxError:
+def image_fault(place: str, doing: str, output: str, log: str = "") -> ImageError:
     """Return what went wrong, with the last lines that tell it.
 
     Args:
@@ -89,16 +89,12 @@ def image_fault(place: str, doing: str, output: str, log: str = "") -> GpuboxErr
         log: where all of it lies on the box; may be empty.
     """
     lines = [line.rstrip() for line in output.splitlines()]
-    kept = [line for line in lines if not _NOISE.search(line)] or lines
-    shown = "\n".join(f"  | {line}" for line in kept[-_LINES:])
-    where = f"all its lines are in {log} there" if log else ""
-    fault, remedy = "it failed", where
+    last_lines = ([line for line in lines if not _NOISE.search(line)] or lines)[-_LINES:]
     for cause in _CAUSES:
         match = next(filter(None, map(cause.sign.search, reversed(lines))), None)
         if match:
-            fault, remedy = cause.fault.format(*match.groups()), cause.remedy.format(*match.groups())
-            break
-    return GpuboxError(f"{place}: {doing}", fault, f"{remedy}\n{shown}" if shown else remedy)
+            return ImageError(f"{place}: {doing}", cause.fault.format(*match.groups()), cause.remedy, last_lines)
+    return ImageError(f"{place}: {doing}", "it failed", f"all its lines are in {log} there" if log else "", last_lines)
 
 
 def is_not_in_registry(output: str) -> bool:
