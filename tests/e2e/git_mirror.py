@@ -46,9 +46,10 @@ _SMALL_SERVER = """\
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "--version") == 0) return !fprintf(stderr, "version: 1 (NAME)\\n");
     puts("usage: llama-server [options]\\n");
+    puts("  -m,    --model FNAME            path of the model");
     puts("  -c,    --ctx-size N             size of the prompt context (default: 0)");
     puts("  -NAME, --NAME N                 an option of this version alone");
-    return 0;
+    return 1;
 }
 """
 
