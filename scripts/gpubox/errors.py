@@ -8,6 +8,7 @@
     │   ├── PortInUseError        somebody else has the port
     │   ├── ServerExitedError     it ended; carries its last lines
     │   └── ServerNotReadyError   it did not answer within its time limit
+    ├── ImageError                a container image that can't be built, shared or run; carries the last lines
     ├── EndpointError             an HTTP endpoint that is not answering as llama.cpp's family does
     ├── ResultsError              the results database: locked, read-only, full, newer
     └── UnknownRunError           a run, profile or batch that the results do not hold
@@ -123,6 +124,24 @@ class ServerExitedError(ServerError):
 
 class ServerNotReadyError(ServerExitedError):
     """The server runs but did not become ready within its time limit; carries its last lines too."""
+
+
+class ImageError(GpuboxError):
+    """A container image that can't be built, shared or run.
+
+    Args:
+        place: the box, and what was tried there.
+        fault: why it failed.
+        remedy: what to try.
+        last_lines: the end of what git, cmake or podman printed, oldest first.
+    """
+
+    def __init__(self, place: str, fault: str, remedy: str = "", last_lines: Sequence[str] = ()) -> None:
+        super().__init__(place, fault, remedy)
+        self.last_lines = tuple(last_lines)
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"  | {line}" for line in self.last_lines)])
 
 
 class EndpointError(GpuboxError):

@@ -8,20 +8,18 @@ the newline after a block (`trim_blocks`) and keeps the last one. Every text is 
 from __future__ import annotations
 
 import shlex
-from functools import cache
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gpubox.arguments import Form, check_argument, check_line
 from gpubox.deployment_faults import check
 from gpubox.podman_run import grouped, options
 from gpubox.systemd_quoting import quote_exec, split_exec, unit_values
+from gpubox.template_files import render_template, template_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from gpubox.deployment import Deployment
 
@@ -58,7 +56,7 @@ def render(deployment: Deployment, form: Form) -> str:
         ArgumentError: the form can't carry an argument.
     """
     unit = unit_of(deployment, form)
-    text = _environment().get_template(_TEMPLATE[form]).render(unit=unit)
+    text = render_template(_TEMPLATE[form], unit=unit)
     _check_read_back(deployment, form, text)
     return text
 
@@ -70,7 +68,7 @@ def unit_filename(deployment: Deployment, form: Form) -> str:
 
 def template_path(form: Form) -> Path:
     """Return the template of a form."""
-    return _template_folder() / _TEMPLATE[form]
+    return template_folder() / _TEMPLATE[form]
 
 
 def unit_of(deployment: Deployment, form: Form) -> dict[str, Any]:
@@ -162,20 +160,3 @@ def _check_read_back(deployment: Deployment, form: Form, text: str) -> None:
         values = unit_values(text, "Container", "Exec")
         found = split_exec(f"podman {values[0]}")[1:] if values else []
     assert found == expected, f"{form} of {deployment.name}: written {expected}, read back {found}"
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(  # noqa: S701 -- units are no HTML
-        loader=FileSystemLoader(_template_folder()),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-def _template_folder() -> Path:
-    """Find the templates beside the package (installed) or at the root of the checkout."""
-    here = Path(__file__).resolve()
-    installed = here.parent / "templates"
-    return installed if installed.is_dir() else here.parents[2] / "templates"
