@@ -63,7 +63,7 @@ WORKSHOP = Saved(
     ),
 )
 # Where Podman keeps the cache mounts of root's builds.
-_CCACHE = "/var/tmp/buildah-cache-0"  # noqa: S108  # a path on the box
+_CCACHE = "/var/tmp/buildah-cache-0"  # a path on the box
 
 _UNIT = "/etc/containers/systemd/old.container"
 
