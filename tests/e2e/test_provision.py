@@ -84,7 +84,8 @@ def test_a_check_of_a_bare_box_tells_what_would_change_and_changes_nothing(opera
     assert operator.box.run(ETC).stdout.splitlines() == bare
 
 
-def test_a_bare_box_is_provisioned(operator: Operator, bare: list[str], repository: NvidiaRepository) -> None:
+@pytest.mark.usefixtures("bare")  # looked at before it is changed
+def test_a_bare_box_is_provisioned(operator: Operator, repository: NvidiaRepository) -> None:
     assert result(operator.play("provision.yml"), operator.box.name)["failed"] == 0
     box = operator.box
     fact = json.loads(box.run("cat /etc/ansible/facts.d/gpubox.fact").stdout)
