@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -61,10 +62,12 @@ class Box:
             status = main([verb, str(self.manifest), *arguments])
         return status, out.getvalue(), err.getvalue()
 
-    def start(self, verb: str = "fetch") -> subprocess.Popen[str]:
+    def start(self, verb: str = "fetch", **environment: str) -> subprocess.Popen[str]:
         """Run a verb in a process of its own."""
         argv = [sys.executable, "-m", "gguf_fetch", verb, str(self.manifest)]
-        return subprocess.Popen(argv, cwd=PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            argv, cwd=PROGRAM, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
     def start_run(self) -> Path:
         """Start a fetch that outlives whoever started it, as the role does; return what `watch` takes."""

@@ -245,6 +245,15 @@ def test_offline_a_missing_file_is_an_error_and_nobody_is_asked(box: Box, hub: H
     assert hub.asked == []
 
 
+def test_the_clients_own_switch_for_offline_is_named(box: Box, hub: Hub) -> None:
+    box.wants(model("org/open", "a.gguf"))
+    process = box.start(HF_HUB_OFFLINE="1")
+    _, err = process.communicate()
+    assert (process.returncode, err) == (
+        1, f"{hub.endpoint}/org/open: HF_HUB_OFFLINE is set; unset it, or set gguf_models_offline\n",
+    )  # fmt: skip  # one result
+
+
 def test_offline_what_is_in_place_is_enough(box: Box, hub: Hub) -> None:
     box.wants(model("org/open", "a.gguf"))
     box.run("fetch")

@@ -21,6 +21,7 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -254,6 +255,8 @@ def _faults_in_words(place: str, revision: str) -> Iterator[None]:
         remedy = ACCESS_REMEDY if code in {401, 403} else ""
         fault = "the hub refuses the token (HTTP 401)" if code == 401 else f"HTTP {code}"
         raise FetchError(place, fault, remedy) from None
+    except OfflineModeIsEnabled:
+        raise FetchError(place, "HF_HUB_OFFLINE is set", "unset it, or set gguf_models_offline") from None
     except httpx2.HTTPError as exc:
         raise PassingError(_network_fault(exc)) from None
 

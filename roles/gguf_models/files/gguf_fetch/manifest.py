@@ -110,7 +110,7 @@ def read_manifest(path: Path) -> Manifest:
 def _faults(place: str, model: dict[str, Any]) -> list[FetchError]:
     """Find what would write outside the cache, or fetch something that can change."""
     faults = []
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model["repo"]):
+    if not re.fullmatch(r"(?!.*(--|\.\.))\w[\w.-]*/\w[\w.-]*", model["repo"]):
         faults.append(FetchError(f"{place}.repo", f"{model['repo']!r} is not ORG/NAME"))
     if not re.fullmatch(r"[0-9a-f]{40}", model["revision"]):
         fault = f"{model['revision']!r} is not a commit of 40 hex digits"
