@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lab.box import Box
     from lab.lab import Lab
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000), pytest.mark.compiles]
 
 _ROOT = Path(__file__).parents[2]
 _APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends"
