@@ -84,7 +84,7 @@ def test_a_check_of_a_bare_box_tells_what_would_change_and_changes_nothing(opera
     assert operator.box.run(ETC).stdout.splitlines() == bare
 
 
-@pytest.mark.usefixtures("bare")  # looked at before it is changed
+@pytest.mark.usefixtures("bare")
 def test_a_bare_box_is_provisioned(operator: Operator, repository: NvidiaRepository) -> None:
     assert result(operator.play("provision.yml"), operator.box.name)["failed"] == 0
     box = operator.box
@@ -127,9 +127,9 @@ def test_a_second_run_changes_nothing_and_a_check_says_so(operator: Operator) ->
 
 def test_a_container_sees_the_gpus_rootful_and_rootless(operator: Operator, lab: Lab) -> None:
     box = operator.box
-    box.put(lab.image_tar(TRIXIE), "/tmp/base.tar")
+    box.put(lab.image_tar(TRIXIE), "/srv/base.tar")
     for user in ("root", "lab"):
-        box.run("podman import -q /tmp/base.tar localhost/base:e2e", user=user)
+        box.run("podman import -q /srv/base.tar localhost/base:e2e", user=user)
     image = ["--tags", "container_host", "-e", "container_host_test_image=localhost/base:e2e"]
     operator.play("provision.yml", *image)
     operator.play("provision.yml", *image, "-e", "container_host_user=lab")
