@@ -16,7 +16,11 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from gpubox.errors import ResultsError
+from gpubox.results.address import address
+from gpubox.results.database import Database
+from gpubox.results.rows import row_of_sample
 from gpubox.results.store import Store
+from gpubox.results.tables import samples
 from results.records import a_run, a_sample, keep
 from results.store_contract import StoreContract
 
@@ -181,3 +185,22 @@ def test_a_server_that_stops_in_the_middle_is_named_and_nothing_is_lost(cluster:
         # The same store goes on: a restart between two samples costs none.
         store.add_sample("r1", a_sample(1))
         assert store.samples("r1") == [a_sample(0), a_sample(1)]
+
+
+def test_a_server_that_dies_within_a_transaction_is_named_and_nothing_of_it_is_kept(cluster: Cluster, url: str) -> None:
+    with Store.open(url) as store:
+        store.start_run(a_run("r1"))
+    database = Database(address(url), read_only=False, busy_timeout_s=5)
+    with pytest.raises(ResultsError) as caught, database.writing() as connection:  # noqa: PT012 - the middle is the point
+        connection.execute(samples.insert().values(row_of_sample("r1", a_sample(0))))
+        cluster.control("stop", "-m", "immediate")
+        connection.execute(samples.insert().values(row_of_sample("r1", a_sample(1))))
+    assert str(caught.value) == (
+        f"{database.place}: the server closed the connection; see its log and start it again; "
+        "all that was recorded before is kept"
+    )
+    database.close()
+    cluster.control("start")
+    with Store.open(url) as store:
+        assert store.run_ids() == ["r1"]
+        assert store.samples("r1") == []

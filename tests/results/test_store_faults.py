@@ -166,7 +166,7 @@ def test_a_folder_that_takes_no_journal(open_folder: Path) -> None:
     Path(url).parent.chmod(0o755)
 
 
-def test_a_file_that_turns_read_only_while_open(url: str) -> None:
+def test_a_store_that_was_opened_to_read_refuses_to_write(url: str) -> None:
     with Store.open(url, read_only=True) as store, pytest.raises(ResultsError) as caught:
         store.start_run(a_run("r2"))
     assert str(caught.value) == f"{url}: is read-only; make it writable, or give another database with --db"
