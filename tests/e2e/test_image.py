@@ -359,6 +359,22 @@ def test_a_wrong_variable_is_told_before_anything_is_done(small: tuple[Site, Git
     assert box.run("ls /var/lib/gpubox", check=False).status == 2
 
 
+def test_boxes_whose_gpus_differ_share_an_image_for_all_of_them_even_where_only_one_is_in_the_play(
+    boxes: Callable[..., list[Box]], tmp_path: Path
+) -> None:
+    both = boxes(2, WORKSHOP)
+    for box, capability in zip(both, ("12.0", "8.9"), strict=True):
+        fact = json.dumps({"gpus": [{"index": 0, "compute_capability": capability}]})
+        box.run(f"mkdir -p /etc/ansible/facts.d && echo '{fact}' > /etc/ansible/facts.d/gpubox.fact")
+    base = f"nvidia/cuda:13.0.1@sha256:{'a' * 64}"
+    variables = {"registry": "registry.home.arpa", "build_base": base, "runtime_base": base}
+    site = Site(tmp_path, both, variables)
+    play = site.done("--check", "--diff", "--limit", both[0].name)
+    assert "+    '-DCMAKE_CUDA_ARCHITECTURES=89-real;120a-real'\n" in play.output
+    alone = Site(tmp_path, both, variables | {"registry": ""}).done("--check", "--diff", "--limit", both[0].name)
+    assert "+    '-DCMAKE_CUDA_ARCHITECTURES=120a-real'\n" in alone.output
+
+
 def test_the_build_script_builds_without_a_container(small: tuple[Site, GitMirror]) -> None:
     site, _ = small
     (box,) = site.boxes
