@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lab.box import Box
     from lab.lab import Lab
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.provisions]
 
 ETC = "find /etc -type f -o -type l | grep -v -e '/etc/apparmor.d' -e '/etc/ld.so.cache' -e '\\.dpkg-' | sort"
 WRITTEN = "# Written by gpubox; the next deployment overwrites changes made here.\n"
