@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,4 +51,10 @@ class Console:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_as_from_a_terminal,  # noqa: PLW1509  # a test has no other thread that could hold a lock
         )
+
+
+def _as_from_a_terminal() -> None:
+    """Listen to Ctrl-C, also where the tests themselves run in the background and ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -62,9 +62,9 @@ class Box:
             status = main([verb, str(self.manifest), *arguments])
         return status, out.getvalue(), err.getvalue()
 
-    def start(self, verb: str = "fetch", **environment: str) -> subprocess.Popen[str]:
-        """Run a verb in a process of its own."""
-        argv = [sys.executable, "-m", "gguf_fetch", verb, str(self.manifest)]
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        """Fetch in a process of its own."""
+        argv = [sys.executable, "-m", "gguf_fetch", "fetch", str(self.manifest)]
         return subprocess.Popen(
             argv, cwd=PROGRAM, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
