@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     fetching = add("fetch", _fetch, "fetch and check what is not in place, with lines of progress")
     fetching.add_argument("manifest", type=Path)
     fetching.add_argument("--run", type=Path, help="file to keep the state in (set by start)")
-    add("start", _start, "start a fetch that outlives this session; prints the file to watch").add_argument(
+    add("start", _start, "start a fetch that outlives the login; prints the file to watch").add_argument(
         "manifest", type=Path
     )
     watching = add("watch", _watch, "wait for a started fetch, and print its state as JSON")
