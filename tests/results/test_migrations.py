@@ -96,3 +96,12 @@ def test_a_database_that_is_up_to_date_is_left_alone(old: str) -> None:
         migrations.migrate(connection, old)
     engine.dispose()
     assert Path(old).read_bytes() == before
+
+
+def test_a_workload_with_a_field_of_a_newer_gpubox_reads_without_it(old: str) -> None:
+    connection = sqlite3.connect(old)
+    connection.execute("UPDATE runs SET workload_fields = json_set(workload_fields, '$.unheard_of', 1)")
+    connection.commit()
+    connection.close()
+    with Store.open(old) as store:
+        assert store.run("old-1").workload == a_run().workload

@@ -24,4 +24,5 @@ class TestStoreOnSqlite(StoreContract):
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         connection.close()
-        assert [path.name for path in Path(url).parent.iterdir()] == ["results.db"]
+        # A writer killed before its journal counted leaves that beside the file until the next commit.
+        assert {path.name for path in Path(url).parent.iterdir()} <= {"results.db", "results.db-journal"}

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # The columns of a sample, in the order of its fields; `index` is a reserved word.
 SAMPLE_COLUMNS = tuple("position" if field.name == "index" else field.name for field in fields(Sample))
 
+# JSON is not in the schema's version: a newer gpubox may have written more fields than this one knows.
+KNOWN = tuple(field.name for field in fields(Workload))
+
 
 def row_of_run(run: Run, writer: Writer) -> dict[str, Any]:
     """Return the row that is written when a run starts; how it ends is another table's business."""
@@ -52,7 +55,7 @@ def run_of_row(row: RowMapping, *, lives: bool) -> Run:
         started_at=row["started_at"],
         tool_version=row["tool_version"],
         endpoint=row["endpoint"],
-        workload=Workload(**row["workload_fields"]),
+        workload=Workload(**{name: row["workload_fields"][name] for name in KNOWN if name in row["workload_fields"]}),
         profile=row["profile"],
         profile_hash=row["profile_hash"],
         profile_document=row["profile_document"] or {},
