@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -16,6 +17,11 @@ from gguf_fetch.__main__ import main
 
 PROGRAM = Path(__file__).parents[2] / "roles/gguf_models/files"
 REVISION = "451d18c5" * 5
+
+
+def listen_to_ctrl_c() -> None:
+    """Take SIGINT as from a terminal, also where the tests themselves run in the background and ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass
@@ -66,7 +72,13 @@ class Box:
         """Fetch in a process of its own."""
         argv = [sys.executable, "-m", "gguf_fetch", "fetch", str(self.manifest)]
         return subprocess.Popen(
-            argv, cwd=PROGRAM, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            argv,
+            cwd=PROGRAM,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=listen_to_ctrl_c,  # noqa: PLW1509  # a test has no other thread that could hold a lock
         )
 
     def start_run(self) -> Path:
