@@ -5,14 +5,10 @@ The children are real processes: they share nothing with the test but the databa
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import pytest
 from sqlalchemy import create_engine, inspect
@@ -27,33 +23,49 @@ from results.records import WORKLOAD, a_run, a_sample, at, keep, series
 
 KILLS = 20
 
-# For each name in turn, a process that writes runs until it is killed and says so after each commit: what it said must
-# be there afterwards. They are forked because starting a Python each time would take most of the test.
+# For each name in turn, a process that writes runs until it is killed, a moment after the first, and says so after each
+# commit, into a file of its own: what it said must be there afterwards. They are forked because starting a Python each
+# time would take most of the test.
 WRITERS = """
 import os
+import signal
 import sys
+import time
+from pathlib import Path
+from random import Random
 from results.records import a_run, a_sample
 from gpubox.results.store import Store
 
-def write(url, name):
+def write(url, name, said):
+    def say(*words):
+        os.write(said, (" ".join(words) + "\\n").encode())
     with Store.open(url) as store:
         for number in range(10_000):
             run = a_run(f"{name}-{number:05}", batch=name)
             store.start_run(run)
-            print("run", run.id, flush=True)
+            say("run", run.id)
             for index in range(4):
                 store.add_sample(run.id, a_sample(index))
-                print("sample", run.id, index, flush=True)
+                say("sample", run.id, str(index))
             store.finish_run(run.id, "done")
-            print("end", run.id, flush=True)
+            say("end", run.id)
 
-url, *names = sys.argv[1:]
+url, folder, *names = sys.argv[1:]
+random = Random(1)
 for name in names:
+    path = Path(folder, name)
+    path.touch()
     pid = os.fork()
     if pid == 0:
-        print("pid", os.getpid(), flush=True)
-        write(url, name)
-    os.waitpid(pid, 0)
+        write(url, name, os.open(path, os.O_WRONLY | os.O_APPEND))
+        os._exit(0)
+    while b"\\n" not in path.read_bytes() and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.002)
+    time.sleep(random.uniform(0, 0.05))
+    os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    if status != signal.SIGKILL:
+        sys.exit(f"the writer of {name} ended before it was killed: {status}")
 """
 
 # Writes the given number of samples into a run of its own.
@@ -260,25 +272,17 @@ class StoreContract:
                 assert store.samples(name) == [a_sample(index) for index in range(25)]
                 assert store.run(name).status == "done"
 
-    def test_a_killed_writer_loses_nothing_that_it_said_is_kept(self, url: str) -> None:
-        random = Random(1)
+    def test_a_killed_writer_loses_nothing_that_it_said_is_kept(
+        self, url: str, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        folder = tmp_path_factory.mktemp("said")
         Store.open(url).close()
         names = [f"kill{number:02}" for number in range(KILLS)]
-        writers = child(WRITERS, url, *names)
-        assert writers.stdout is not None
-        said: dict[str, list[list[str]]] = {}
-        line = writers.stdout.readline()
-        for name in names:
-            word, pid = line.split()
-            assert word == "pid"
-            said[name] = [writers.stdout.readline().split()]
-            time.sleep(random.uniform(0, 0.05))
-            os.kill(int(pid), signal.SIGKILL)
-            while (line := writers.stdout.readline()) and not line.startswith("pid"):
-                said[name].append(line.split())
-        assert ended_well(writers)
+        assert ended_well(child(WRITERS, url, str(folder), *names))
         with Store.open(url, read_only=True) as store:
             for name in names:
+                # A line without its end was not said.
+                said = [line.split() for line in (folder / name).read_text().splitlines(keepends=True) if "\n" in line]
                 runs = {run.id: run for run in store.runs(batch=name)}
                 kept = [["run", run_id] for run_id in runs]
                 kept += [["end", run_id] for run_id, run in runs.items() if run.status == "done"]
@@ -287,8 +291,9 @@ class StoreContract:
                     assert samples == [a_sample(index) for index in range(len(samples))]
                     kept += [["sample", run_id, str(sample.index)] for sample in samples]
                 # What was said, or one step more: the one that was on the disk before it could be said.
-                assert [words for words in said[name] if words not in kept] == []
-                assert len(kept) - len(said[name]) in {0, 1}
+                assert said != []
+                assert [words for words in said if words not in kept] == []
+                assert len(kept) - len(said) in {0, 1}
 
     def test_a_run_whose_process_was_killed_reads_as_interrupted(self, url: str) -> None:
         process = child(WAITER, url, "gone")
