@@ -34,6 +34,15 @@ options:
     description: A profile to make active, in place of the active ones that it excludes.
     type: str
     default: ""
+  image:
+    description: The image that the box has, for a box whose inventory sets no gpubox_image.
+    type: str
+    default: ""
+  gpu_uuids:
+    description: UUIDs of the box's GPUs by index, for a box whose inventory sets no gpubox_gpu_uuids.
+    type: list
+    elements: str
+    default: []
   form:
     description: quadlet (Podman 4.4 or newer) or systemd.
     type: str
@@ -57,10 +66,12 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         form = next(known for known in FORMS if known == str(self.get_option("form")))
         active = [str(name) for name in self.get_option("active")]
-        known = variables or {}
+        known = dict(variables or {})
         try:
             loaded = [load_profile(str(name)) for name in terms]
             active = switched(loaded, active, str(self.get_option("switch_to")))
+            found = {f"gpubox_{name}": self.get_option(name) for name in ("image", "gpu_uuids")}
+            known = {name: value for name, value in found.items() if value} | known
             deployments = deploy_all(loaded, box_of(str(known.get("inventory_hostname", "box")), known), active)
             return [
                 {

@@ -5,7 +5,7 @@ Ansible's own inventory is the only truth about boxes; it is read through Ansibl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from gpubox.errors import GpuboxError, nearest
@@ -24,7 +24,10 @@ class Box:
     Attributes:
         name: as in the inventory.
         hf_hub: the Hugging Face cache on the box (`HF_HUB_CACHE`).
-        image: container image of the engine, unless a profile names its own.
+        image: container image of the engine, unless a profile names its own; where the inventory sets none, playbooks
+            take the one that the role ik_llama_image recorded on the box, by digest.
+        gpu_uuids: UUIDs of the GPUs by index, so that units name a GPU whatever its index is after a reboot; where the
+            inventory sets none, playbooks take what the role cuda_host found.
         selinux_relabel: whether mounts get the shared SELinux label (needed on Fedora's family).
         gpu_memory: free memory of each GPU, e.g. `97887MiB, 97887MiB`; empty where it is not known.
         ram: memory of the host, e.g. `768GB`; empty where it is not known.
@@ -38,6 +41,20 @@ class Box:
     gpu_memory: str = ""
     ram: str = ""
     cores: int = 0
+    gpu_uuids: list[str] = field(default_factory=list)
+
+    def gpu_uuid(self, gpu: int | str) -> int | str:
+        """Return the UUID of a GPU that is named by index or UUID; the index where the box's UUIDs are not known.
+
+        Raises:
+            GpuboxError: the box has no such GPU.
+        """
+        if not self.gpu_uuids or gpu in self.gpu_uuids:
+            return gpu
+        if isinstance(gpu, str) or gpu >= len(self.gpu_uuids):
+            has = ", ".join(f"{index} ({uuid})" for index, uuid in enumerate(self.gpu_uuids))
+            raise GpuboxError(self.name, f"it has no GPU {gpu}", f"its GPUs are {has}")
+        return self.gpu_uuids[gpu]
 
 
 def load_box(name: str, inventory: Path) -> Box:
@@ -68,15 +85,15 @@ def box_of(name: str, variables: Mapping[str, Any]) -> Box:
         GpuboxError: a variable is of the wrong type.
     """
     values: dict[str, Any] = {"name": name}
-    for field in fields(Box):
-        value = variables.get(VARIABLE_PREFIX + field.name)
-        if value is None or field.name == "name":
+    for known in fields(Box):
+        value = variables.get(VARIABLE_PREFIX + known.name)
+        if value is None or known.name == "name":
             continue
-        wanted = type(getattr(Box(), field.name))
-        if not isinstance(value, wanted):
-            kind = {bool: "true or false", int: "a whole number"}.get(wanted, "text")
-            raise GpuboxError(f"{name}: {VARIABLE_PREFIX}{field.name}", f"must be {kind} (got {value!r})")
-        values[field.name] = wanted(value)
+        wanted = type(getattr(Box(), known.name))
+        if not isinstance(value, wanted) or (wanted is list and not all(isinstance(item, str) for item in value)):
+            kind = {bool: "true or false", int: "a whole number", list: "a list of texts"}.get(wanted, "text")
+            raise GpuboxError(f"{name}: {VARIABLE_PREFIX}{known.name}", f"must be {kind} (got {value!r})")
+        values[known.name] = [str(item) for item in value] if wanted is list else wanted(value)
     return Box(**values)
 
 

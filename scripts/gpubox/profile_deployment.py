@@ -41,7 +41,7 @@ def deploy(loaded: LoadedProfile, box: Box, *, start_at_boot: bool = False) -> D
             port=CONTAINER_PORT,
             api_key_file=API_KEY_TARGET,
         ),
-        devices=cdi_devices(profile),
+        devices=cdi_devices(profile, box),
         mounts=(mount,),
         publish=(Port("0.0.0.0" if profile.security.listen == "lan" else "127.0.0.1", profile.port, CONTAINER_PORT),),  # noqa: S104  # asked for by `security.listen: lan`
         secrets=(Secret(f"{loaded.name}-api-keys", API_KEY_TARGET),) if profile.security.api_key_file else (),
@@ -78,10 +78,14 @@ def model_mount(model: Model, box: Box) -> tuple[Mount, str]:
     )
 
 
-def cdi_devices(profile: Profile) -> tuple[str, ...]:
-    """Return the CDI names of a profile's GPUs."""
+def cdi_devices(profile: Profile, box: Box) -> tuple[str, ...]:
+    """Return the CDI names of a profile's GPUs: by UUID where the box tells them, since an index may change.
+
+    Raises:
+        GpuboxError: the box has no GPU of that index.
+    """
     if profile.gpus == "none":
         return ()
     if profile.gpus == "all":
         return ("nvidia.com/gpu=all",)
-    return tuple(f"nvidia.com/gpu={gpu}" for gpu in profile.gpus)
+    return tuple(f"nvidia.com/gpu={box.gpu_uuid(gpu)}" for gpu in profile.gpus)
