@@ -32,7 +32,7 @@ ENTRYPOINT ["/usr/bin/python3", "-ISB", "/opt/stand_in_engine.py"]
 """
 PROFILE = """
 model: {{path: /srv/models/{model}.gguf}}
-engine: {{name: llama_cpp}}
+engine: {{name: llama_cpp, image: localhost/{model}:e2e}}
 gpus: [{gpu}]
 port: {port}
 server: {{ctx_size: 2048}}
@@ -57,7 +57,6 @@ class SwitchingBox:
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.box: Box = lab.box(PODMAN)
-        self._boot_id = ""
         box = self.box
         box.put(lab.image_tar(TRIXIE), "/root/base.tar")
         (folder / "Containerfile").write_text(CONTAINERFILE)
@@ -71,6 +70,7 @@ class SwitchingBox:
             "install -m 755 /root/stand_in_smi.py /usr/local/bin/nvidia-smi"
             " && podman import -q /root/base.tar localhost/base:e2e && rm /root/base.tar"
             f" && cd /root && podman build -q -t {IMAGE} -f Containerfile ."
+            + "".join(f" && podman tag {IMAGE} localhost/{name}:e2e" for name in PROFILES)
         )
         tiny = make_tiny_model(folder / "tiny.gguf")
         for name in PROFILES:
@@ -83,9 +83,23 @@ class SwitchingBox:
         self.operator.declare(list(PROFILES), ["one"])
         self.operator.play("profiles.yml", "-e", "model_profiles_wait=true")
 
+    def reset(self) -> None:
+        """Let `one` serve, alone, with engines that behave."""
+        self.box.run("rm -f /srv/models/*.json /run/vram.json")
+        if list(self.state()["active"]) != ["one"] or self.answering() != ["one"]:
+            self.box.run("systemctl stop one two three; rm -f /var/lib/gpubox/state.json")
+            said = self.program("switch", "one", "--watch=0", "--prewarm=no")
+            assert said["outcome"] == "switched", said
+
     def behave(self, profile: str, **behaviour: object) -> None:
         """Tell a profile's engine how to behave from its next start on."""
         self._write(f"/srv/models/{profile}.json", behaviour)
+
+    def behave_now(self, profile: str, **behaviour: object) -> None:
+        """Start a profile that serves anew, with a behaviour."""
+        self.behave(profile, **behaviour)
+        self.box.run(f"systemctl restart {profile}")
+        self.await_answers([profile])
 
     def vram(self, **told: object) -> None:
         """Tell nvidia-smi what to say."""
@@ -119,18 +133,24 @@ class SwitchingBox:
         value: dict[str, Any] = json.loads(self.box.run("cat /var/lib/gpubox/state.json").stdout)
         return value
 
-    def await_step(self, step: str, limit_s: float = 30.0) -> None:
-        """Wait until the switch under way is in a step."""
-        look = f"""until grep -q '"step": "{step}"' /var/lib/gpubox/state.json; do sleep 0.02; done"""
+    def last_id(self) -> str:
+        """Return the id of the last switch."""
+        switch = self.state()["switch"]
+        return str(switch["id"]) if switch else "none"
+
+    def await_step(self, step: str, last: str, limit_s: float = 30.0) -> None:
+        """Wait until the switch after `last` is in a step."""
+        file = "/var/lib/gpubox/state.json"
+        look = f"""until grep -q '"step": "{step}"' {file} && ! grep -q '"id": "{last}"' {file}; do sleep 0.02; done"""
         self.box.run(look, limit_s=limit_s)
 
-    def await_end(self, identity: str = "", limit_s: float = 90.0) -> dict[str, Any]:
-        """Wait until the last switch, of which `identity` is not the id, has ended; return it."""
+    def await_end(self, limit_s: float = 90.0) -> dict[str, Any]:
+        """Wait until the last switch has ended; return it."""
         end = time.monotonic() + limit_s
         while True:
             try:
                 last = self.state()["switch"]
-                if last and last["outcome"] and last["id"] != identity:
+                if last and last["outcome"]:
                     switch: dict[str, Any] = last
                     return switch
             except CommandError:  # the box is on its way down or up
@@ -143,3 +163,10 @@ class SwitchingBox:
         ask = "curl -s -m 3 -d '{}' http://127.0.0.1:%d/completion; echo"
         said = self.box.run("; ".join(ask % port for port in (8000, 8001))).stdout.splitlines()
         return sorted(json.loads(line)["model"] for line in said if line.startswith('{"content"'))
+
+    def await_answers(self, profiles: list[str], limit_s: float = 30.0) -> None:
+        """Wait until these profiles answer, and no other."""
+        end = time.monotonic() + limit_s
+        while (answering := self.answering()) != profiles:
+            assert time.monotonic() < end, f"{answering} answer"
+            time.sleep(0.1)

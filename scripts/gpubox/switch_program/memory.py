@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     OnProgress = Callable[[int, int], None]
 
-CHUNK = 16 << 20
+CHUNK = 4 << 20
 WINDOW_S = 15.0  # of which the speed of a load is taken
 SPARE = 4 << 30  # bytes of memory that a prewarm leaves to the rest of the box
 

@@ -78,8 +78,7 @@ def choose(profiles: Mapping[str, BoxProfile], name: str) -> BoxProfile:
         GpuboxError: it is none of the box; names the nearest.
     """
     if name not in profiles:
-        known = nearest(name, profiles) or f"known are: {', '.join(sorted(profiles)) or 'none'}"
-        remedy = f"{known}; or list it in gpubox_profiles and {DEPLOY_AGAIN}"
+        remedy = nearest(name, profiles) or f"list it in gpubox_profiles and {DEPLOY_AGAIN}"
         raise GpuboxError(name, "is no profile of this box", remedy)
     return profiles[name]
 
