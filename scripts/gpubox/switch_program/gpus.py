@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,7 +128,9 @@ def wait_until_free(wanted: Collection[Card], limit_s: float, on_wait: Callable[
     """
     begun, told = time.monotonic(), ""
     while True:
-        said = not_free(wanted, cards(), holders())
+        with ThreadPoolExecutor(2) as pool:  # nvidia-smi is slow to start
+            present, held = pool.submit(cards), pool.submit(holders)
+        said = not_free(wanted, present.result(), held.result())
         waited = time.monotonic() - begun
         if not said:
             return waited
