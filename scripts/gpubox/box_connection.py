@@ -8,6 +8,7 @@ host key is not known is refused, as ssh refuses it where nobody can be asked.
 from __future__ import annotations
 
 import itertools
+import logging
 import shlex
 import subprocess
 from io import StringIO
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 SILENCE_S = 15.0
+# Else it prints a traceback whenever a box is not up yet.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 CONNECT_S = 10
 _KNOWN_HOSTS = "~/.ssh/known_hosts"
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpubox.errors import GpuboxError
-from gpubox.switch_program import proof, units
+from gpubox.switch_program import gpus, proof, units
+from gpubox.switch_program.drift import drift
 from gpubox.switch_program.events import Events
 from gpubox.switch_program.lock import holder, only_one
 from gpubox.switch_program.profiles import choose, read_profiles
@@ -115,7 +117,12 @@ def declare(paths: Paths, names: Sequence[str]) -> dict[str, Any]:
 
 
 def status(paths: Paths) -> dict[str, Any]:
-    """Return what is active and since when, whether it serves, the last switch, and who holds the lock.
+    """Return how the box is.
+
+    Returns:
+        `active`: names, each with the time since when; `serving`: whether each answers; `hashes`: of each when it was
+        deployed; `drift`: what of each is no longer as it was deployed, in words; `switch`: the last one, or None; `busy`:
+        who holds the lock; `gpus`: see `gpus.sensors`; `disk_free`: bytes, where the state is.
 
     Raises:
         GpuboxError: state or profiles can't be read.
@@ -123,8 +130,17 @@ def status(paths: Paths) -> dict[str, Any]:
     state = StateFile(paths.state).read()
     profiles = read_profiles(paths.profiles)
     serving = {name: name in profiles and serves(profiles[name]) for name in state.active}
-    last = asdict(state.switch) if state.switch else None
-    return {"active": state.active, "serving": serving, "switch": last, "busy": holder(paths.lock)}
+    deployed = [profiles[name] for name in state.active if name in profiles]
+    return {
+        "active": state.active,
+        "serving": serving,
+        "hashes": {one.name: one.hash for one in deployed},
+        "drift": [words for one in deployed for words in drift(one, state.sizes)],
+        "switch": asdict(state.switch) if state.switch else None,
+        "busy": holder(paths.lock),
+        "gpus": gpus.sensors(),
+        "disk_free": shutil.disk_usage(paths.lasting).free,
+    }
 
 
 def serves(profile: BoxProfile) -> bool:

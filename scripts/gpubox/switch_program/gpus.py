@@ -73,6 +73,29 @@ def holders() -> list[Holder]:
     return [Holder(uuid, int(pid), Path(name).name, _number(mib)) for uuid, pid, name, mib in rows]
 
 
+def sensors() -> list[dict[str, object]]:
+    """Return what the GPUs measure: `index`, `name`, `used_mib`, `total_mib`, `power_w`, `temperature_c`, `driver`.
+
+    A measure that a GPU does not have is None; a box without GPUs, or with a driver that fails, has none.
+    """
+    try:
+        rows = list(_ask("--query-gpu=index,name,memory.used,memory.total,power.draw,temperature.gpu,driver_version"))
+    except GpuboxError:
+        return []
+    return [
+        {
+            "index": int(index),
+            "name": name,
+            "used_mib": _number(used),
+            "total_mib": _number(total),
+            "power_w": _measure(power),
+            "temperature_c": _measure(heat),
+            "driver": driver,
+        }
+        for index, name, used, total, power, heat, driver in rows
+    ]
+
+
 def chosen(gpus: str | list[int | str], present: Collection[Card]) -> list[Card]:
     """Return the GPUs that a profile means.
 
@@ -172,6 +195,13 @@ def _ask(query: str) -> Iterator[list[str]]:
     fields = query.count(",") + 1
     rows = csv.reader(said.stdout.splitlines(), skipinitialspace=True)
     return (row for row in rows if len(row) == fields)
+
+
+def _measure(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _number(text: str) -> int:

@@ -167,10 +167,9 @@ class Transaction:
         proof.watch(profile, options.watch_s)
 
     def _serve(self, profile: BoxProfile, timeout_s: float | None, size: int = 0) -> float:
-        """Start a profile where it does not run, and wait until it serves; return the seconds that it took."""
+        """Start a profile, which changes nothing where it runs, and wait until it serves; return the seconds."""
         size = size or sum(file.stat().st_size for file in model_files.all_parts(profile.models) if file.exists())
-        if not units.show(profile.unit).up:
-            units.start(profile.unit)
+        units.start(profile.unit)
 
         def on_progress(progress: LoadProgress) -> None:
             self._events.progress(f"{profile.name}: {progress}", progress.done, progress.size)

@@ -84,7 +84,7 @@ def show(unit: str) -> UnitState:
 
 
 def start(unit: str) -> None:
-    """Ask for a start, without waiting for it; earlier failures don't count.
+    """Ask for a start, without waiting for it; earlier failures and restarts don't count, also of what runs.
 
     Raises:
         GpuboxError: systemd refuses.
