@@ -85,7 +85,7 @@ class BoxConnection:
             status = channel.recv_exit_status()
         except (OSError, EOFError, paramiko.SSHException) as error:
             self.close()
-            raise ConnectionLostError(self.name, f"the connection broke: {error or 'no word came'}") from error
+            raise ConnectionLostError(self.name, f"the connection broke: {str(error) or 'no word came'}") from error
         if status == -1:
             self.close()
             raise ConnectionLostError(self.name, "the connection broke")
@@ -136,7 +136,7 @@ class BoxConnection:
             connection.open()
         except (OSError, EOFError, paramiko.SSHException) as error:
             remedy = f"does `ssh {host}` work? ansible_host and the like are in the inventory"
-            raise BoxError(self.name, f"can't be reached: {error or type(error).__name__}", remedy) from error
+            raise BoxError(self.name, f"can't be reached: {str(error) or type(error).__name__}", remedy) from error
         connection.transport.set_keepalive(5)
         return connection
 

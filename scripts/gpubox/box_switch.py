@@ -63,10 +63,16 @@ def ask_switch(connection: BoxConnection, profile: str, options: Sequence[str], 
     begun = time.monotonic()
     lost_at: float | None = None
 
+    told: list[dict[str, Any]] = []
+
     def on_word(event: dict[str, Any]) -> None:
         nonlocal lost_at
         lost_at = None
-        on_event(event)
+        if event["event"] != "step":
+            on_event(event)
+        elif event not in told:  # whoever follows a switch again is told all of it again
+            told.append(event)
+            on_event(event)
 
     while True:
         try:

@@ -6,6 +6,7 @@
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -24,7 +25,7 @@ def engines() -> dict[int, int]:
             words = (folder / "cmdline").read_bytes().split(b"\0") if folder.name.isdigit() else []
         except OSError:
             continue
-        if b"/stand_in_engine.py" in words:
+        if any(word.endswith(b"/stand_in_engine.py") for word in words):
             found[int(folder.name)] = 1 if b"three" in words else 0
     return found
 
@@ -37,7 +38,9 @@ def main() -> None:
     seen = json.loads(last.read_text()) if last.exists() else {}
     now = time.time()
     seen.update({str(index): now for index in held.values()})
-    last.write_text(json.dumps(seen))
+    fresh = last.with_name(f"vram-last.{os.getpid()}")
+    fresh.write_text(json.dumps(seen))
+    fresh.replace(last)
     held.update({int(pid): index for pid, index in told.get("holds", {}).items() if Path(f"/proc/{pid}").exists()})
     if "compute-apps" in sys.argv[1]:
         for pid, index in held.items():

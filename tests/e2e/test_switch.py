@@ -379,7 +379,7 @@ def test_the_status_tells_what_serves_and_what_is_not_as_deployed(there: Switchi
 
 def test_a_box_that_does_not_answer_is_told_beside_the_others(there: SwitchingBox) -> None:
     path = there.operator.folder / "gone.yml"
-    path.write_text("gone: {hosts: {gone: {ansible_host: 127.0.0.1, ansible_port: 1}}}\n")
+    path.write_text("others: {hosts: {gone: {ansible_host: 127.0.0.1, ansible_port: 1}}}\n")
     try:
         status, printed = there.run("status")
     finally:

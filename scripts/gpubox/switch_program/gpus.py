@@ -153,7 +153,10 @@ def wait_until_free(wanted: Collection[Card], limit_s: float, on_wait: Callable[
     while True:
         with ThreadPoolExecutor(2) as pool:  # nvidia-smi is slow to start
             present, held = pool.submit(cards), pool.submit(holders)
-        said = not_free(wanted, present.result(), held.result())
+        try:
+            said = not_free(wanted, present.result(), held.result())
+        except GpuboxError as error:  # it answered before the stop, so it will again
+            said = str(error)
         waited = time.monotonic() - begun
         if not said:
             return waited
