@@ -47,7 +47,6 @@ def operator(lab: Lab, hub: Hub, model: Path, tmp_path_factory: pytest.TempPathF
     box = lab.box(PODMAN)
     folder = tmp_path_factory.mktemp("operator")
     build_images(lab, box, folder)
-    box.run("apt-get install -qq -y --no-install-recommends python3-venv")
     made = Operator(folder, box)
     made.variables |= {
         "gguf_models_endpoint": hub.endpoint,
