@@ -111,6 +111,7 @@ def _begin(setting: Setting, tokens: int) -> Pass:
         homes=setting.homes,
         position=graph.input(tokens * I32),
         mask=graph.input(mask_bytes(setting.n_ctx, tokens)),
+        gpus=setting.gpus,
     )
 
 

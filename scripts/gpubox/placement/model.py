@@ -37,6 +37,10 @@ MERGES_UP_GATE = frozenset(
 )  # fmt: skip  # the engine's list
 # Architectures that obey `-ger` (build-context.cpp:1104).
 GROUPS_EXPERTS = frozenset({"bailingmoe2"})
+# Architectures whose experts' weights are normed and scaled as the header says; others are normed and not scaled.
+WEIGHS_EXPERTS_BY_HEADER = frozenset(
+    {"bailingmoe2", "deepseek2", "dots1", "glm-dsa", "glm4moe", "laguna", "minimax-m3", "mistral4", "step35"}
+)
 # Architectures with a wired MTP layer (llama.cpp:7091).
 MTP_ARCHITECTURES = frozenset({"glm4moe", "glm-dsa", "qwen35", "qwen35moe", "gemma4"})
 
@@ -65,6 +69,8 @@ class Model:
         kv_rank: rank of MLA's compressed K and V; 0 without MLA.
         n_expert: routed experts of a layer.
         n_expert_used: experts that a token goes through.
+        norms_experts: whether the weights of a token's experts are made to add up to 1.
+        scales_experts: whether they are then scaled.
         tensors: by name.
         layers: the names of each layer's tensors, in file order.
     """
@@ -85,6 +91,8 @@ class Model:
     kv_rank: int
     n_expert: int
     n_expert_used: int
+    norms_experts: bool
+    scales_experts: bool
     tensors: Mapping[str, Tensor]
     layers: tuple[tuple[str, ...], ...]
 
@@ -132,6 +140,7 @@ def read_model(header: GgufHeader) -> Model:
     n_embd = header.meta_int("embedding_length")
     heads = _by_layer(header, "attention.head_count", n_layer, 1)
     heads_kv = _by_layer(header, "attention.head_count_kv", n_layer, heads[0])
+    by_header = header.architecture in WEIGHS_EXPERTS_BY_HEADER
     mla = header.architecture in MLA_ARCHITECTURES
     head_k = _number(header, "attention.key_length", n_embd // max(*heads, 1))
     head_v = _number(header, "attention.value_length", n_embd // max(*heads, 1))
@@ -166,6 +175,8 @@ def read_model(header: GgufHeader) -> Model:
         kv_rank=_number(header, "attention.kv_lora_rank", 0) if mla else 0,
         n_expert=_number(header, "expert_count", 0),
         n_expert_used=_number(header, "expert_used_count", 0),
+        norms_experts=not by_header or header.meta("expert_weights_norm") is True,
+        scales_experts=by_header and _scales(header),
         tensors=tensors,
         layers=tuple(tuple(names) for names in layers),
     )
@@ -174,6 +185,12 @@ def read_model(header: GgufHeader) -> Model:
 def _number(header: GgufHeader, key: str, default: int) -> int:
     value = header.meta(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def _scales(header: GgufHeader) -> bool:
+    """Return whether experts' weights are scaled: by more than a hundred-thousandth (build-context.cpp:1145)."""
+    scale = header.meta("expert_weights_scale")
+    return isinstance(scale, float) and abs(scale - 1) > 1e-5
 
 
 def _by_layer(header: GgufHeader, key: str, n_layer: int, default: int) -> tuple[int, ...]:

@@ -160,14 +160,14 @@ class _Allocation:
         self._lies[id(node)] = (device, self._buffers[device].allocate(node.size))
 
     def _write_over(self, node: Node) -> bool:
-        """Let a node take the place of a source that nobody else needs, and return whether there is one."""
+        """Let a node take the place of a source that nobody else needs, and return whether there is one.
+
+        A view never gives its place away: the allocator does not count it as its own (ggml-alloc.c:494).
+        """
         for source in node.sources:
-            owner = source.root or source
             alone = self._children.get(id(source)) == 1 and not self._views.get(id(source), 0)
-            if source.layout is None or source.layout != node.layout or not alone or id(owner) not in self._lies:
-                continue
-            if owner is source or (self._views.get(id(owner)) == 1 and not self._children.get(id(owner))):
-                self._lies[id(node)] = self._lies.pop(id(owner))
+            if source.layout == node.layout and alone and source.root is None and id(source) in self._lies:
+                self._lies[id(node)] = self._lies.pop(id(source))
                 return True
         return False
 

@@ -107,7 +107,7 @@ class TensorGraph:
         """Return one layer's KV cache on a device."""
         return Node("leaf", 0, None, home=home)
 
-    def op(self, name: str, width: int, *sources: Node, rows: int | None = None, unit: int = F32) -> Node:
+    def op(self, name: str, width: int, *sources: Node, rows: int | None = None, unit: float = F32) -> Node:
         """Return the result of an operation.
 
         Args:
@@ -115,11 +115,11 @@ class TensorGraph:
             width: elements per row.
             sources: what it is made from, weights first where it has any.
             rows: of the result; by default one per token.
-            unit: bytes per element.
+            unit: bytes per element; of a quantised type a fraction.
         """
         rows = self.tokens if rows is None else rows
         offloads = rows >= self._offload_from and name != "get_rows"
-        return Node(name, width * rows * unit, (width, rows, unit), sources, offloads=offloads)
+        return Node(name, int(width * rows * unit), (width, rows, unit), sources, offloads=offloads)
 
     def experts(self, name: str, width: int, *sources: Node, used: int, of: int, rows: int) -> Node:
         """Return the result of an operation on the experts that each token goes through.
@@ -129,10 +129,9 @@ class TensorGraph:
         offloads = rows >= self._offload_from and rows * used >= self._offload_from * of
         return Node(name, width * used * rows * F32, (width, used, rows), sources, offloads=offloads)
 
-    def view(self, of: Node, size: int = 0, *, same_layout: bool = False) -> Node:
+    def view(self, of: Node, size: int = 0) -> Node:
         """Return a view; `size` bytes are what a copy of it takes."""
-        layout = of.layout if same_layout else None
-        return Node("view", size or of.size, layout, [of], root=of.root or of)
+        return Node("view", size or of.size, None, [of], root=of.root or of)
 
     def store(self, value: Node, cache: Node) -> Node:
         """Return the operation that writes a value into the cache, where the cache lies."""

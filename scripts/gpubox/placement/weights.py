@@ -25,6 +25,7 @@ _ROW_PADDING = 512  # elements (MATRIX_ROW_PADDING)
 # Loaded for a draft layer although MTP is off (load-tensors.cpp:2803; with merged projections also 2780).
 _ALWAYS_LOADED = ("attn_k_b.weight", "attn_v_b.weight")
 _MERGED = ("attn_q_a.weight", "attn_kv_a_mqa.weight")
+_MERGED_LITE = ("attn_q.weight", "attn_kv_a_mqa.weight")  # where Q is not compressed (load-tensors.cpp:2647)
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,9 @@ def _is_merged(model: Model, layer: int | None, name: str) -> bool:
     if layer is None:
         return False
     if model.mla:
-        return (
-            name.endswith(_MERGED)
-            and model.architecture in {"glm-dsa", "deepseek2"}
-            and _same_type(model, layer, _MERGED)
-        )
+        parts = _MERGED if model.q_rank else _MERGED_LITE
+        known = model.architecture in {"glm-dsa", "deepseek2"}
+        return known and name.endswith(parts) and _same_type(model, layer, parts)
     parts = ("attn_q.weight", "attn_k.weight", "attn_v.weight")
     return name.endswith(parts) and _same_type(model, layer, parts)
 
