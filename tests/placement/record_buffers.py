@@ -47,8 +47,8 @@ DRAFT = ["-c 8192 --spec-type mtp:n_max=2", "-c 16384 -ub 1024 -b 1024 --spec-ty
 
 def cases(name: str) -> list[str]:
     """Return the command lines that one model is served with."""
-    more = LATENT if name.startswith("deepseek2") else DRAFT if name.startswith("glm4moe") else []
-    return EVERY + more
+    latent = LATENT if name.startswith(("deepseek2", "glm-dsa")) else []
+    return EVERY + latent + (DRAFT if name.startswith("glm") else [])
 
 
 def printed(server: str, model: Path, flags: str) -> dict[str, list[float]]:

@@ -56,6 +56,25 @@ def _llama_experts() -> tuple[list[Metadata], list[TensorInfo]]:
     return _metadata("llama", 3, 1024, 896, own, rope=64), [*_outside(1024, "q6_0"), *_inside([layer] * 3)]
 
 
+def _qwen2() -> tuple[list[Metadata], list[TensorInfo]]:
+    """Dense, with biases."""
+    layer = [*_grouped(896, (14, 2, 64), "q8_0", biased=True), *_dense(896, 2432, "q8_0")]
+    own = {"attention.head_count": 14, "attention.head_count_kv": 2}
+    return _metadata("qwen2", 3, 896, 2432, own), [*_outside(896, "q8_0"), *_inside([layer] * 3)]
+
+
+def _qwen3() -> tuple[list[Metadata], list[TensorInfo]]:
+    """Dense, heads wider together than the hidden state, normed Q and K."""
+    layer = [*_grouped(1024, (16, 8, 128), "q8_0", normed=True), *_dense(1024, 3072, "q8_0")]
+    own = {
+        "attention.head_count": 16,
+        "attention.head_count_kv": 8,
+        "attention.key_length": 128,
+        "attention.value_length": 128,
+    }
+    return _metadata("qwen3", 3, 1024, 3072, own), [*_outside(1024, "q8_0"), *_inside([layer] * 3)]
+
+
 def _qwen3moe() -> tuple[list[Metadata], list[TensorInfo]]:
     """Experts in every layer, heads wider together than the hidden state, normed Q and K."""
     layer = [*_grouped(1024, (16, 2, 128), "q8_0", normed=True), *_experts(1024, 384, 64, "q4_0", router="f32")]
@@ -167,16 +186,57 @@ def _deepseek2_lite() -> tuple[list[Metadata], list[TensorInfo]]:
     return _deepseek2(compressed=False)
 
 
+def _glm_dsa() -> tuple[list[Metadata], list[TensorInfo]]:
+    """As `_deepseek2`, with an indexer and a NextN layer, and a head and embedding of the main model for both."""
+    metadata, tensors = _deepseek2()
+    own: list[Metadata] = [
+        ("glm-dsa.expert_weights_norm", "bool", True),
+        ("glm-dsa.expert_gating_func", "u32", 2),
+        ("glm-dsa.nextn_predict_layers", "u32", 1),
+        ("glm-dsa.attention.indexer.head_count", "u32", 4),
+        ("glm-dsa.attention.indexer.key_length", "u32", 128),
+        ("glm-dsa.attention.indexer.top_k", "u32", 2048),
+        ("glm-dsa.expert_group_count", "u32", 1),
+        ("glm-dsa.expert_group_used_count", "u32", 1),
+    ]
+    changed = {
+        "general.architecture": "glm-dsa",
+        "deepseek2.expert_weights_scale": 2.5,
+    }
+    renamed: list[Metadata] = [
+        (key.replace("deepseek2.", "glm-dsa."), kind, changed.get(key, value)) for key, kind, value in metadata
+    ]
+    indexer: list[Part] = [
+        ("indexer.k_norm.weight", "f32", (128,)),
+        ("indexer.k_norm.bias", "f32", (128,)),
+        ("indexer.proj.weight", "q8_0", (1024, 4)),
+        ("indexer.attn_k.weight", "q8_0", (1024, 128)),
+        ("indexer.attn_q_b.weight", "q8_0", (768, 4 * 128)),
+    ]
+    draft: list[Part] = [
+        ("nextn.eh_proj.weight", "q8_0", (2048, 1024)),
+        ("nextn.enorm.weight", "f32", (1024,)),
+        ("nextn.hnorm.weight", "f32", (1024,)),
+        ("nextn.shared_head_norm.weight", "f32", (1024,)),
+    ]
+    bias: Part = ("exp_probs_b.bias", "f32", (32,))
+    tensors += _inside([indexer, [bias], [bias], [*indexer, bias, *draft]])
+    return [*renamed, *own], tensors
+
+
 MODELS: dict[str, Callable[[], tuple[list[Metadata], list[TensorInfo]]]] = {
     "llama": _llama,
     "llama-tied": _llama_tied,
     "llama-experts": _llama_experts,
+    "qwen2": _qwen2,
+    "qwen3": _qwen3,
     "qwen3moe": _qwen3moe,
     "glm4moe": _glm4moe,
     "glm4moe-normed": _glm4moe_normed,
     "deepseek2": _deepseek2,
     "deepseek2-kv_b": _deepseek2_kv_b,
     "deepseek2-lite": _deepseek2_lite,
+    "glm-dsa": _glm_dsa,
 }
 
 
