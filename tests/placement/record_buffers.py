@@ -54,7 +54,7 @@ def cases(name: str) -> list[str]:
 def printed(server: str, model: Path, flags: str) -> dict[str, list[float]]:
     """Return what a server prints of its buffers, MiB, by kind, one entry for each context."""
     contexts = 2 if "mtp" in flags else 1
-    command = [server, "-m", model, *flags.split(), "--no-warmup", "--port", "18911", "-t", "2"]
+    command = [server, "-m", str(model), *flags.split(), "--no-warmup", "--port", "18911", "-t", "2"]
     found: dict[str, list[float]] = {"buffer": [], "KV buffer": [], "output buffer": [], "compute buffer": []}
     last: list[str] = []
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")

@@ -133,9 +133,9 @@ def _is_merged(model: Model, layer: int | None, name: str) -> bool:
     if layer is None:
         return False
     if model.mla:
-        parts = _MERGED if model.q_rank else _MERGED_LITE
+        both = _MERGED if model.q_rank else _MERGED_LITE
         known = model.architecture in {"glm-dsa", "deepseek2"}
-        return known and name.endswith(parts) and _same_type(model, layer, parts)
+        return known and name.endswith(both) and _same_type(model, layer, both)
     parts = ("attn_q.weight", "attn_k.weight", "attn_v.weight")
     return name.endswith(parts) and _same_type(model, layer, parts)
 
