@@ -48,7 +48,7 @@ _BLOCK = re.compile(r"blk\.(\d+)\.")
 _EXPERTS = re.compile(r"\.ffn_(up|gate|down|gate_up)_exps\.(weight|bias|scale)$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one header's model is itself alone
 class Model:
     """What a header says about memory.
 

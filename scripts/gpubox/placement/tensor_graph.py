@@ -31,9 +31,17 @@ class Node:
         home: the device of a tensor that has its memory already (weights, KV cache); None for computed ones.
         weight: whether it holds weights.
         offloads: whether a GPU would rather copy the weights than leave this operation to the CPU.
+        seen: whether it is in the graph.
+        device: where it is computed or lies; None until the scheduler says so.
+        children: how many nodes still need it, while buffers are sized.
+        views: how many views look into it, while buffers are sized.
+        offset: where in its device's buffer it lies; None while it has no place of its own.
     """
 
-    __slots__ = ("home", "layout", "offloads", "op", "root", "size", "sources", "weight")
+    __slots__ = (
+        "children", "device", "home", "layout", "offloads", "offset", "op", "root", "seen", "size", "sources", "views",
+        "weight",
+    )  # fmt: skip  # a list
 
     def __init__(  # the class says what they are
         self,
@@ -55,6 +63,11 @@ class Node:
         self.home = home
         self.weight = weight
         self.offloads = offloads
+        self.seen = False
+        self.device = home if root is None else root.home
+        self.children = 0
+        self.views = 0
+        self.offset: int | None = None
 
 
 class TensorGraph:
@@ -71,29 +84,22 @@ class TensorGraph:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self._offload_from = offload_from
-        self._seen: set[int] = set()
 
     def expand(self, node: Node) -> Node:
         """Append a tensor and all that it is made from, unless they are in the graph."""
-        seen, nodes = self._seen, self.nodes
-        stack = [(node, 0)]
-        while stack:
-            current, position = stack.pop()
-            if position == 0 and id(current) in seen:
-                continue
-            seen.add(id(current))
-            for index in range(position, len(current.sources)):
-                source = current.sources[index]
-                if id(source) not in seen:
-                    stack.append((current, index + 1))
-                    stack.append((source, 0))
-                    break
-            else:
-                if current.op == "input":
-                    self.inputs.append(current)
-                elif current.op != "leaf":
-                    nodes.append(current)
+        if not node.seen:
+            self._visit(node)
         return node
+
+    def _visit(self, node: Node) -> None:
+        node.seen = True
+        for source in node.sources:
+            if not source.seen:
+                self._visit(source)
+        if node.op == "input":
+            self.inputs.append(node)
+        elif node.op != "leaf":
+            self.nodes.append(node)
 
     def input(self, size: int) -> Node:
         """Return a tensor that the engine fills before each pass, `size` bytes."""
