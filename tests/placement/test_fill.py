@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpubox.errors import GpuboxError
-from gpubox.fill import fill, ranges
+from gpubox.expert_groups import ranges
+from gpubox.fill import fill
 from gpubox.placement import Flags, Machine, read_flags
 from gpubox.placement.sizes import GIB, MIB
 from placement.glm_models import IK, glm, published

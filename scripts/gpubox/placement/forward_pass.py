@@ -106,9 +106,7 @@ def _draft(setting: Setting) -> list[int]:
     return compute_buffers(graph, setting.gpus)
 
 
-def _remembered(
-    context: str, setting: Setting, layers: Sequence[int], compute: Callable[[], list[int]]
-) -> list[int]:
+def _remembered(context: str, setting: Setting, layers: Sequence[int], compute: Callable[[], list[int]]) -> list[int]:
     """Return what `compute` gives for these layers, from memory where such a graph was sized before."""
     graphs = _sized.setdefault(setting.model, {})
     homes = [setting.homes.get(name) for name in ("token_embd.weight", "output_norm.weight", "output.weight")]
