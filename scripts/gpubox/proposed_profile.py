@@ -29,6 +29,8 @@ def proposed_layer(profile: Profile, proposal: Proposal, catalogue: Catalogue) -
     everything = layers > proposal.placement.model.n_layer
     server: dict[str, Any] = {} if everything and asked.get("n_gpu_layers", 0) >= layers else {"n_gpu_layers": layers}
     server |= {name: value for name, value in proposal.settings.items() if name != "n_gpu_layers"}
+    if not asked.get("ctx_size") and "--ctx-size" not in _named(profile, catalogue):
+        server.setdefault("ctx_size", proposal.placement.n_ctx)
     server |= {name: None for name in ("cpu_moe", "n_cpu_moe", "fit") if name in asked}
     if asked.get("split_mode", "layer") not in {"layer", "none"}:
         server["split_mode"] = None
@@ -47,6 +49,11 @@ def proposed_layer(profile: Profile, proposal: Proposal, catalogue: Catalogue) -
     if kept != list(profile.extra_args):
         layer["extra_args"] = kept
     return layer
+
+
+def _named(profile: Profile, catalogue: Catalogue) -> set[str]:
+    """Return the canonical names of the options among the raw arguments."""
+    return {word.option.name for word in words(catalogue, profile.extra_args) if word.option is not None}
 
 
 def laid_over(profile: Profile, layer: dict[str, Any]) -> Profile:

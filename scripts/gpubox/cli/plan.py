@@ -7,6 +7,7 @@ outline that gpubox ships. Sizes given with --gpu and --ram are what is free: 24
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ gpubox plan my-profile --model /srv/models/my.gguf --gpu 96GB --gpu 96GB --ram 7
 """
 EXIT_DOES_NOT_FIT = 1
 _BAR = 40  # characters
+_USEFUL_CONTEXT = 8192  # tokens
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_plan(loaded.name, shown, findings, asked if proposal else None)
         if proposal and layer is not None:
-            _print_proposal(loaded, bare=bare, proposal=proposal, layer=layer)
+            _print_proposal(loaded, bare=bare, proposal=proposal, layer=layer, shorter=_shorter(proposal))
     failed = any(one.level == "error" and one.index is not None for one in findings)
     failed = failed or (args.strict and any(one.level == "warning" for one in findings))
     return EXIT_DOES_NOT_FIT if failed or not shown.fits else 0
@@ -103,7 +105,7 @@ def _profile(args: argparse.Namespace) -> tuple[LoadedProfile, bool]:
     is_url = "://" in args.profile
     path = f"/srv/models/{PurePosixPath(args.profile).name}" if is_url else str(Path(args.profile).resolve())
     profile = Profile.model_validate({"model": {"path": path}})
-    return LoadedProfile(PurePosixPath(path).stem, Path(path), profile, profile_hash(profile), ()), True
+    return LoadedProfile(PurePosixPath(path).stem.lower(), Path(path), profile, profile_hash(profile), ()), True
 
 
 def _planned(
@@ -208,8 +210,25 @@ def _print_devices(placement: Placement) -> None:
             print(f"{device.name:<9} {bar} {device.total / device.free:6.1%}")
 
 
-def _print_proposal(loaded: LoadedProfile, *, bare: bool, proposal: Proposal, layer: dict[str, Any]) -> None:
-    """Print what to write, as a profile and as arguments."""
+def _shorter(proposal: Proposal) -> Proposal | None:
+    """Return what a quarter of the context would leave room for; None where that is no context to work with."""
+    from gpubox.errors import GpuboxError
+    from gpubox.fill import fill
+
+    placement = proposal.placement
+    length = placement.n_ctx // 4
+    if not placement.model.n_expert or length < _USEFUL_CONTEXT:
+        return None
+    try:
+        return fill(placement.model, replace(placement.flags, ctx_size=length), placement.machine, proposal.margin)
+    except GpuboxError:
+        return None
+
+
+def _print_proposal(
+    loaded: LoadedProfile, *, bare: bool, proposal: Proposal, layer: dict[str, Any], shorter: Proposal | None
+) -> None:
+    """Print what to write, as a profile and as arguments; `shorter` is the proposal for a shorter context."""
     import yaml
 
     from gpubox.placement.sizes import gib_text, mib
@@ -217,7 +236,13 @@ def _print_proposal(loaded: LoadedProfile, *, bare: bool, proposal: Proposal, la
     model = proposal.placement.model
     if model.n_expert:
         of = sum(model.expert_bytes(number) for number in range(model.n_layer))
-        print(f"\n{gib_text(proposal.placement.experts_on_gpus())} of {gib_text(of)} of experts are on the GPUs")
+        on_gpus = proposal.placement.experts_on_gpus()
+        print(f"\n{gib_text(on_gpus)} of {gib_text(of)} of experts are on the GPUs")
+        if shorter is not None and shorter.placement.experts_on_gpus() > on_gpus:
+            more = gib_text(shorter.placement.experts_on_gpus())
+            print(
+                f"a context of {shorter.placement.n_ctx} instead of {proposal.placement.n_ctx} would have room for {more}"
+            )
     for name, value in proposal.settings.items():
         if name != "n_gpu_layers":
             was = getattr(loaded.profile.server, name)
@@ -225,13 +250,13 @@ def _print_proposal(loaded: LoadedProfile, *, bare: bool, proposal: Proposal, la
     start: dict[str, Any] = {"extends": loaded.name}
     where = f"save it as inventory/profiles/{loaded.name}-filled.yml"
     if bare:
-        start, where = {"model": {"path": str(loaded.path)}}, "save it in inventory/profiles"
+        start, where = {"model": {"path": str(loaded.path)}}, f"save it as inventory/profiles/{loaded.name}.yml"
     elif loaded.path.parent.name != "profiles":
         start, where = {}, f"write it into {loaded.path}"
     print(f"\nas a profile ({where}):\n")
     print(yaml.safe_dump({**start, **layer}, sort_keys=False, default_flow_style=None, width=110), end="")
     print(f"\nor as arguments, in this order, each GPU keeping {mib(proposal.margin):.0f} MiB free:\n")
-    flags = {"n_gpu_layers": proposal.placement.flags.n_gpu_layers, **proposal.settings}
-    print("  " + " ".join(f"--{name.replace('_', '-')} {value}" for name, value in flags.items()))
+    flags = {"n_gpu_layers": proposal.placement.flags.n_gpu_layers, **layer.get("server", {})}
+    print("  " + " ".join(f"--{name.replace('_', '-')} {value}" for name, value in flags.items() if value is not None))
     for override in proposal.overrides:
         print(f"  -ot '{override}'")
