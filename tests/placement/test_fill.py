@@ -65,7 +65,7 @@ def test_the_words_and_the_arguments_say_the_same() -> None:
 
 def test_where_the_rest_does_not_fit_settings_are_eased_and_the_context_last() -> None:
     asked = Flags(ctx_size=131_072, ubatch_size=4096, cache_type_k="q8_0", attention_max_batch=512)
-    roomy = fill(glm("2.244bpw"), asked, Machine((25 * GIB,)), MARGIN)
+    roomy = fill(glm("2.244bpw"), asked, Machine((24 * GIB,)), MARGIN)
     assert (dict(roomy.settings), roomy.placement.n_ctx) == ({"ubatch_size": 2048}, 131_072)
     tight = fill(glm("2.244bpw"), asked, Machine((22 * GIB,)), MARGIN)
     assert tight.settings == {"ubatch_size": 512, "ctx_size": 65_536}
