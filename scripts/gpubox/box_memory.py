@@ -79,7 +79,8 @@ def machine_of(
         remedy = "set gpubox_gpu_memory in the inventory" if host else "give --host BOX, or --gpu SIZE for each GPU"
         raise GpuboxError(host or "gpubox plan", "the GPUs' memory is not known", remedy)
     used = [free[number] for number in _numbers(gpus, len(free), () if typed else known.uuids)]
-    return Machine(tuple(used), parse_size(ram, "--ram") if ram else known.ram, cores or known.cores, len(free))
+    memory = parse_size(ram, "--ram") if ram else known.ram
+    return Machine(tuple(used), memory, cores or known.cores, len(free), whole=not typed and bool(used))
 
 
 def facts_memory(facts: Mapping[str, Any]) -> BoxMemory:

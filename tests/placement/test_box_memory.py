@@ -53,8 +53,10 @@ def test_facts_are_understood_in_each_of_their_forms(facts: dict[str, object], k
 def test_a_file_of_facts_needs_no_host(tmp_path: Path) -> None:
     file = tmp_path / "gpubox.fact"
     file.write_text(json.dumps({"driver": "580.95.05", "gpus": GPUS}))
-    assert machine_of(None, "all", facts=str(file), ram="768GB") == Machine((CARD, CARD), 768 * 10**9, None, 2)
-    assert machine_of(None, [UUIDS[1]], facts=str(file)) == Machine((CARD,), None, None, 2)
+    assert machine_of(None, "all", facts=str(file), ram="768GB") == Machine(
+        (CARD, CARD), 768 * 10**9, None, 2, whole=True
+    )
+    assert machine_of(None, [UUIDS[1]], facts=str(file)) == Machine((CARD,), None, None, 2, whole=True)
 
 
 @pytest.mark.parametrize("content", ["[]", "{", ""])
@@ -90,7 +92,7 @@ def test_what_the_inventory_says_is_not_asked_for(inventory: Path) -> None:
 def test_what_the_inventory_does_not_say_the_box_is_asked_for(inventory: Path) -> None:
     answer = json.dumps({"ansible_facts": GATHERED, "changed": False})
     (inventory / "bin/ansible.answer").write_text(f"untyped | SUCCESS => {answer}\n")
-    assert machine_of("untyped", "all") == Machine((CARD, CARD), 773_000 * MIB, 16, 2)
+    assert machine_of("untyped", "all") == Machine((CARD, CARD), 773_000 * MIB, 16, 2, whole=True)
     asked = (inventory / "bin/ansible.asked").read_text()
     assert asked == f"untyped --inventory {inventory}/inventory --one-line --module-name ansible.builtin.setup\n"
 

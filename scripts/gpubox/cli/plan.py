@@ -235,7 +235,8 @@ def _print_proposal(
 
     model = proposal.placement.model
     if model.n_expert:
-        of = sum(model.expert_bytes(number) for number in range(model.n_layer))
+        homes = proposal.placement.weights.homes
+        of = sum(tensor.nbytes for name, tensor in model.tensors.items() if "_exps." in name and name in homes)
         on_gpus = proposal.placement.experts_on_gpus()
         print(f"\n{gib_text(on_gpus)} of {gib_text(of)} of experts are on the GPUs")
         if shorter is not None and shorter.placement.experts_on_gpus() > on_gpus:
@@ -247,6 +248,9 @@ def _print_proposal(
         if name != "n_gpu_layers":
             was = getattr(loaded.profile.server, name)
             print(f"made smaller to have room: {name} {value} instead of {'the default' if was is None else was}")
+    if not layer and not bare:
+        print("\nnothing is to be changed: the profile says so already")
+        return
     start: dict[str, Any] = {"extends": loaded.name}
     where = f"save it as inventory/profiles/{loaded.name}-filled.yml"
     if bare:
