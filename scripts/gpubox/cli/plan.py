@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_plan(loaded.name, shown, findings, asked if proposal else None)
         if proposal and layer is not None:
-            _print_proposal(loaded, bare=bare, proposal=proposal, layer=layer, shorter=_shorter(proposal))
+            _print_proposal(loaded, asked, bare=bare, proposal=proposal, layer=layer)
     failed = any(one.level == "error" and one.index is not None for one in findings)
     failed = failed or (args.strict and any(one.level == "warning" for one in findings))
     return EXIT_DOES_NOT_FIT if failed or not shown.fits else 0
@@ -226,9 +226,9 @@ def _shorter(proposal: Proposal) -> Proposal | None:
 
 
 def _print_proposal(
-    loaded: LoadedProfile, *, bare: bool, proposal: Proposal, layer: dict[str, Any], shorter: Proposal | None
+    loaded: LoadedProfile, asked: Placement, *, bare: bool, proposal: Proposal, layer: dict[str, Any]
 ) -> None:
-    """Print what to write, as a profile and as arguments; `shorter` is the proposal for a shorter context."""
+    """Print what to write, as a profile and as arguments, and what it gives up of what was `asked`."""
     import yaml
 
     from gpubox.placement.sizes import gib_text, mib
@@ -239,6 +239,7 @@ def _print_proposal(
         of = sum(tensor.nbytes for name, tensor in model.tensors.items() if "_exps." in name and name in homes)
         on_gpus = proposal.placement.experts_on_gpus()
         print(f"\n{gib_text(on_gpus)} of {gib_text(of)} of experts are on the GPUs")
+        shorter = _shorter(proposal)
         if shorter is not None and shorter.placement.experts_on_gpus() > on_gpus:
             more = gib_text(shorter.placement.experts_on_gpus())
             print(
@@ -246,8 +247,8 @@ def _print_proposal(
             )
     for name, value in proposal.settings.items():
         if name != "n_gpu_layers":
-            was = getattr(loaded.profile.server, name)
-            print(f"made smaller to have room: {name} {value} instead of {'the default' if was is None else was}")
+            was = asked.n_ctx if name == "ctx_size" else getattr(asked.flags, name)
+            print(f"made smaller to have room: {name} {value} instead of {was}")
     if not layer and not bare:
         print("\nnothing is to be changed: the profile says so already")
         return
