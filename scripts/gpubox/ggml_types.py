@@ -75,6 +75,11 @@ def row_bytes(ggml_type: GgmlType, ne0: int) -> int:
     return ggml_type.row_meta + ggml_type.bytes * blocks
 
 
+def whole_row_bytes(ggml_type: GgmlType, ne0: int) -> int:
+    """Return the bytes of one row, its last block filled up where it does not divide."""
+    return row_bytes(ggml_type, -(-ne0 // ggml_type.block) * ggml_type.block)
+
+
 def tensor_bytes(ggml_type: GgmlType, ne: Sequence[int]) -> int:
     """Return the bytes of a tensor, without padding: the row's bytes times the number of rows.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpubox.ggml_types import row_bytes
+from gpubox.ggml_types import whole_row_bytes
 from gpubox.placement.latent_weights import computed_weights, kv_b_row_bytes, latent_source
 from gpubox.placement.tensor_graph import F16, F32, Node
 
@@ -64,7 +64,7 @@ class Pass:
             return None
         tensor = self.model.tensors[full]
         padding = -tensor.ne[0] % 512 if tensor.type.block > 1 else 0  # ggml-cuda.cu:746
-        size = tensor.nbytes + (row_bytes(tensor.type, padding) if padding % tensor.type.block == 0 and padding else 0)
+        size = tensor.nbytes + (whole_row_bytes(tensor.type, padding) if padding else 0)
         return self.graph.weight(size, self.homes[full])
 
     def need(self, layer: int, name: str) -> Node:
@@ -125,7 +125,7 @@ def latent_attention(run: Pass, layer: int, source: Node, cache: Node, *, expand
     graph.expand(k_rope)
     compressed = norm(run, compressed, rank, run.weight(layer, "attn_kv_a_norm.weight"))
     graph.expand(graph.store(graph.op("concat", rank + rope, graph.view(k_rope), compressed), cache))
-    row = row_bytes(run.cache_type, rank + rope)
+    row = whole_row_bytes(run.cache_type, rank + rope)
     if expand:
         cur = _expanded(run, layer, (q_rope, q_nope), cache, row)
     else:
@@ -250,8 +250,8 @@ def grouped_attention(run: Pass, layer: int, source: Node, cache: tuple[Node, No
     graph.expand(v)
     graph.expand(graph.store(k, cache[0]))
     graph.expand(graph.store(v, cache[1]))
-    keys = graph.view(cache[0], row_bytes(run.cache_type, model.head_k) * heads_kv * run.n_kv)
-    values = graph.view(cache[1], row_bytes(run.cache_type, model.head_v) * heads_kv * run.n_kv)
+    keys = graph.view(cache[0], whole_row_bytes(run.cache_type, model.head_k) * heads_kv * run.n_kv)
+    values = graph.view(cache[1], whole_row_bytes(run.cache_type, model.head_v) * heads_kv * run.n_kv)
     attended = graph.view(graph.op("flash_attn", model.head_v * heads, graph.view(q), keys, values, run.mask))
     graph.expand(attended)
     cur = graph.op("mul_mat", model.n_embd, run.need(layer, "attn_output.weight"), attended)

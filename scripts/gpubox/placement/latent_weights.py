@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpubox.ggml_types import row_bytes, type_named
+from gpubox.ggml_types import type_named, whole_row_bytes
 
 if TYPE_CHECKING:
     from gpubox.ggml_types import GgmlType
@@ -30,8 +30,8 @@ def computed_weights(model: Model, layer: int, mla: int) -> dict[str, int]:
     if whole is not None and half is None:
         kind = whole.type if whole.type.block == 1 else _named("q8_0")
         return {
-            "attn_k_b.weight": row_bytes(kind, nope) * model.kv_rank * heads,
-            "attn_v_b.weight": row_bytes(whole.type, model.kv_rank) * model.head_v * heads,
+            "attn_k_b.weight": whole_row_bytes(kind, nope) * model.kv_rank * heads,
+            "attn_v_b.weight": whole_row_bytes(whole.type, model.kv_rank) * model.head_v * heads,
         }
     if whole is None and mla > 1:
         return {"attn_kv_b.weight": kv_b_row_bytes(model, layer) * (nope + model.head_v) * heads}
@@ -42,10 +42,10 @@ def kv_b_row_bytes(model: Model, layer: int) -> int:
     """Return the bytes of a row of `attn_kv_b`: the file's own, or computed in q8_0, f16 or bf16 (llama.cpp:2836)."""
     whole = model.tensor(layer, "attn_kv_b.weight")
     if whole is not None:
-        return row_bytes(whole.type, model.kv_rank)
+        return whole_row_bytes(whole.type, model.kv_rank)
     halves = [model.tensor(layer, f"attn_{name}_b.weight") for name in "kv"]
     types = {tensor.type.name for tensor in halves if tensor is not None}
-    return row_bytes(_named(types.pop() if types in ({"bf16"}, {"f16"}) else "q8_0"), model.kv_rank)
+    return whole_row_bytes(_named(types.pop() if types in ({"bf16"}, {"f16"}) else "q8_0"), model.kv_rank)
 
 
 def latent_source(model: Model, layer: int) -> str:

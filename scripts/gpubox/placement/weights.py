@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpubox.ggml_types import row_bytes
+from gpubox.ggml_types import whole_row_bytes
 from gpubox.placement.model import MERGES_UP_GATE, layer_of
 from gpubox.placement.overrides import HOST
 from gpubox.placement.scheduler import GPU_ALIGNMENT, HOST_ALIGNMENT
@@ -105,7 +105,7 @@ def gpu_tensor_bytes(tensor: Tensor) -> int:
     size = tensor.nbytes
     padding = -tensor.ne[0] % _ROW_PADDING
     if tensor.type.block > 1 and padding:
-        size += row_bytes(tensor.type, padding)
+        size += whole_row_bytes(tensor.type, padding)
     return _rounded(size, GPU_ALIGNMENT)
 
 
