@@ -78,6 +78,11 @@ def _split(line: CommandLine) -> Iterator[Finding]:
         elif line.model.architecture not in GRAPH_ARCHITECTURES:
             what, why = f"is not supported for {line.model.architecture}: layer is used", "llama.cpp:3421"
             yield from line.about("--split-mode", "warning", what, why, "leave it out")
+    if flags.split_mode == "none" and not 0 <= flags.main_gpu < max(gpus, 1):
+        what = f"there is no such GPU: {gpus} are seen"
+        yield from line.about(
+            "--main-gpu", "error", what, "llama.cpp:3821 looks past the end of the list", "leave it out"
+        )
     if flags.fit:
         what = "the engine places the model itself; this plan is for the flags without it"
         yield from line.about("--fit", "note", what, "llama.cpp:3460")

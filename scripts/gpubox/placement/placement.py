@@ -205,18 +205,23 @@ def walk_layers(model: Model, flags: Flags, gpus: Sequence[int], mla: int) -> li
     """Return the GPU that the layer split gives each layer and the output, whether or not they go there."""
     if not gpus:
         return [HOST] * (model.n_layer + 1)
-    shares = list(flags.tensor_split[: len(gpus)]) + [0.0] * (len(gpus) - len(flags.tensor_split))
-    if not any(shares):
-        shares = [float(max(free - CUDA_CONTEXT - MARGIN, 0)) for free in gpus]
+    shares = _shares(flags, gpus)
     sizes = layer_sizes(model, flags, flags.ctx_size or model.n_ctx_train, mla)
     first = max(model.n_layer - flags.n_gpu_layers, 0)
     last = model.n_layer + (flags.n_gpu_layers > model.n_layer)
     return assign_layers(sizes, split_points(shares), first, last, model.n_layer)
 
 
+def _shares(flags: Flags, gpus: Sequence[int]) -> list[float]:
+    """Return each GPU's share: as asked, 0 where nothing is said, or by free memory."""
+    asked = list(flags.tensor_split[: len(gpus)]) + [0.0] * (len(gpus) - len(flags.tensor_split))
+    return asked if any(asked) else [float(max(free - CUDA_CONTEXT - MARGIN, 0)) for free in gpus]
+
+
 def _layer_devices(model: Model, flags: Flags, walked: Sequence[int], first: int) -> list[int]:
     """Return the device of each layer and of the output (llama.cpp:3784-3853)."""
-    target = [flags.main_gpu] * len(walked) if flags.split_mode == "none" else list(walked)
+    main = min(max(flags.main_gpu, 0), max(walked, default=0))
+    target = [main] * len(walked) if flags.split_mode == "none" else list(walked)
     devices = [HOST if layer < first else target[layer] for layer in range(model.n_layer)]
     with_output = flags.n_gpu_layers > model.n_layer
     output = target[-1] if with_output else HOST
@@ -259,7 +264,7 @@ def _spread(
     first: int,
 ) -> None:
     """Replace whole layers by their shares in split mode graph."""
-    shares = list(flags.tensor_split[: len(gpus)]) or [float(max(free - CUDA_CONTEXT - MARGIN, 0)) for free in gpus]
+    shares = _shares(flags, gpus)
     # A tensor that an override moved stays whole.
     homes = {name: HOST if name in weights.taken_by else home for name, home in weights.homes.items()}
     split = split_by_graph(model, flags, split_points(shares), homes, n_ctx=n_ctx, mla=mla, first=first)
