@@ -17,7 +17,7 @@ from gpubox.expert_groups import MATRICES, Expert, Group, groups_of
 from gpubox.placement import Machine, place
 from gpubox.placement.overrides import HOST
 from gpubox.placement.placement import HOST_NAME
-from gpubox.placement.sizes import gib_text
+from gpubox.placement.sizes import MIB, gib_text
 from gpubox.placement.weights import gpu_tensor_bytes
 
 if TYPE_CHECKING:
@@ -126,18 +126,20 @@ def _most_layers(model: Model, flags: Flags, machine: Machine, tight: Machine, m
     def placed(count: int) -> Placement:
         return place(model, replace(flags, overrides=rules, n_gpu_layers=count), machine)
 
-    def has_room(placement: Placement) -> bool:
-        return all(device.total <= room for device, room in zip(placement.devices, tight.gpus, strict=False))
+    def crowded(placement: Placement) -> _Shortage | None:
+        for device, room in zip(placement.devices, tight.gpus, strict=False):
+            if device.total > room:
+                return _shortage(placement, device, room)
+        return None
 
     low, high = 0, model.n_layer + 1
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if has_room(placed(middle)) else (low, middle - 1)
+        low, high = (low, middle - 1) if crowded(placed(middle)) else (middle, high)
     best = placed(low)
-    if best.fits and has_room(best):
+    if best.fits and not crowded(best):
         return Proposal(groups, best, margin)
-    device = max(best.devices, key=lambda one: one.over)
-    return _shortage(best, device, device.free or 0)
+    return crowded(best) or _shortage(best, best.host, best.host.free or 0)
 
 
 def _shortage(placement: Placement, device: Device, free: int) -> _Shortage:
@@ -148,6 +150,9 @@ def _shortage(placement: Placement, device: Device, free: int) -> _Shortage:
 def _too_large(model: Model, shortage: _Shortage | None) -> GpuboxError:
     """Return the error that says what is missing and which size of the model would do."""
     assert shortage is not None
+    if shortage.device != HOST_NAME:
+        fault = f"{shortage.device} needs {shortage.needed / MIB:.0f} MiB of {shortage.free / MIB:.0f} with every layer on the host"
+        return GpuboxError("--fill", fault, "lower --margin, or serve it without this GPU")
     missing = shortage.needed - shortage.free
     size = sum(tensor.nbytes for tensor in model.tensors.values())
     fault = (

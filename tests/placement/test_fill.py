@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,11 +67,27 @@ def test_the_words_and_the_arguments_say_the_same() -> None:
 
 def test_where_the_rest_does_not_fit_settings_are_eased_and_the_context_last() -> None:
     asked = Flags(ctx_size=131_072, ubatch_size=4096, cache_type_k="q8_0", attention_max_batch=512)
-    roomy = fill(glm("2.244bpw"), asked, Machine((24 * GIB,)), MARGIN)
+    roomy = fill(glm("2.244bpw"), asked, Machine((_rest(asked) + MARGIN - MIB,)), MARGIN)
     assert (dict(roomy.settings), roomy.placement.n_ctx) == ({"ubatch_size": 2048}, 131_072)
-    tight = fill(glm("2.244bpw"), asked, Machine((22 * GIB,)), MARGIN)
+    least = replace(asked, ubatch_size=512)
+    tight = fill(glm("2.244bpw"), asked, Machine((_rest(least) + MARGIN - MIB,)), MARGIN)
     assert tight.settings == {"ubatch_size": 512, "ctx_size": 65_536}
     assert tight.placement.fits
+
+
+def _rest(asked: Flags) -> int:
+    """Return what all but the experts take of one GPU, bytes."""
+    bare = replace(asked, n_gpu_layers=80, overrides=((r"_exps\.weight", "CPU"),))
+    return place(glm("2.244bpw"), bare, Machine((96 * GIB,))).devices[0].total
+
+
+def test_a_gpu_that_does_not_even_hold_what_computing_takes_is_named() -> None:
+    with pytest.raises(GpuboxError) as caught:
+        fill(glm("2.244bpw"), Flags(ctx_size=4096, attention_max_batch=512), Machine((600 * MIB,)), MARGIN)
+    told = (
+        r"--fill: CUDA0 needs \d+ MiB of 88 with every layer on the host; lower --margin, or serve it without this GPU"
+    )
+    assert re.fullmatch(told, str(caught.value))
 
 
 def test_where_nothing_eases_enough_layers_stay_on_the_host() -> None:
@@ -83,9 +101,14 @@ def test_a_model_that_is_too_large_is_told_with_the_size_that_would_do() -> None
     asked = Flags(ctx_size=32_768, cache_type_k="q8_0", attention_max_batch=512)
     with pytest.raises(GpuboxError) as caught:
         fill(glm("2.244bpw"), asked, Machine((24 * 10**9,), 128 * 10**9), MARGIN)
-    fault = "57.7 GiB are missing even with the GPUs full: CUDA_Host needs 176.9 GiB of 119.2 GiB"
-    remedy = "take a quantisation of at most 139.1 GiB, 1.59 bits a weight (this one has 196.8 GiB, 2.24 bits)"
-    assert str(caught.value) == f"--fill: {fault}; {remedy}"
+    told = re.fullmatch(
+        r"--fill: ([\d.]+) GiB are missing even with the GPUs full: CUDA_Host needs ([\d.]+) GiB of 119.2 GiB;"
+        r" take a quantisation of at most ([\d.]+) GiB, 1.\d\d bits a weight \(this one has 196.8 GiB, 2.24 bits\)",
+        str(caught.value),
+    )
+    assert told is not None
+    missing, needed, most = map(float, told.groups())
+    assert (needed - missing, most + missing) == pytest.approx((119.2, 196.8), abs=0.11)
 
 
 def test_of_a_dense_model_as_many_layers_as_fit_go_to_the_gpu(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from glm52 import write_glm52
 
 from gpubox.cli import main
+from gpubox.gguf import read_header
+from gpubox.placement import Flags, Machine, place, read_model
+from gpubox.placement.sizes import GIB, MIB
 from placement.small_models import write_small_model
 
 if TYPE_CHECKING:
@@ -83,7 +86,10 @@ def test_a_model_file_alone_is_planned_with_the_defaults_and_told_what_to_write(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = write_small_model(tmp_path / "Qwen-Q4.gguf", "qwen3moe")
-    assert main(["plan", str(model), "--gpu", "1440MiB", "--ram", "64GiB", "--fill"]) == 0
+    flags = Flags(n_gpu_layers=5, ctx_size=32_768)
+    whole = place(read_model(read_header(model)), flags, Machine((8 * GIB,))).devices[0].total
+    gpu = f"{whole + 466 * MIB}B"  # some MiB less than all of it and the margin
+    assert main(["plan", str(model), "--gpu", gpu, "--ram", "64GiB", "--fill"]) == 0
     told = capsys.readouterr().out
     assert told.splitlines()[0] == "qwen-q4 as it stands: fits; proposed instead:"
     assert told[told.index("as a profile") :] == (
