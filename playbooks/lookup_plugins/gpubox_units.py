@@ -13,7 +13,7 @@ from ansible.plugins.lookup import LookupBase
 
 from gpubox.arguments import FORMS
 from gpubox.box import box_of
-from gpubox.box_machine import misfit
+from gpubox.box_fit import misfit
 from gpubox.box_profiles import deploy_all
 from gpubox.errors import GpuboxError
 from gpubox.profile_files import load_profile

@@ -29,6 +29,11 @@ _TEMPLATE: dict[Form, str] = {
     "quadlet": "quadlet.container.j2",
     "systemd": "podman-run.service.j2",
 }
+_NEEDLESS_CAPABILITIES = (
+    "CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_BLOCK_SUSPEND CAP_BPF CAP_CHECKPOINT_RESTORE CAP_IPC_LOCK "
+    "CAP_LEASE CAP_LINUX_IMMUTABLE CAP_PERFMON CAP_SYSLOG CAP_SYS_BOOT CAP_SYS_MODULE CAP_SYS_PACCT "
+    "CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_WAKE_ALARM"
+)
 # What keeps Podman itself, and whatever might break out of its container, from what neither needs. Nothing here gives the
 # unit a mount namespace of its own (`podman exec` from outside would miss the container's root), and no_new_privileges is
 # left out since under SELinux it keeps Podman from its own domain; the container has it anyway.
@@ -38,11 +43,7 @@ _HARDENING = (
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
     "SystemCallFilter=~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap",
     "SystemCallErrorNumber=EPERM",
-    (
-        "CapabilityBoundingSet=~CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_BLOCK_SUSPEND CAP_BPF CAP_CHECKPOINT_RESTORE"
-        " CAP_IPC_LOCK CAP_LEASE CAP_LINUX_IMMUTABLE CAP_PERFMON CAP_SYSLOG CAP_SYS_BOOT CAP_SYS_MODULE CAP_SYS_PACCT"
-        " CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_WAKE_ALARM"
-    ),
+    f"CapabilityBoundingSet=~{_NEEDLESS_CAPABILITIES}",
 )
 _CONTINUED = " \\\n    "
 _STOP_GRACE_S = 10  # systemd waits longer than podman, so that podman is the one to kill

@@ -92,9 +92,9 @@ WantedBy=multi-user.target
 
 
 def cdi_specification() -> str:
-    """Return a specification that names the two GPUs by index and UUID, and both as `all`; every device is /dev/null."""
+    """Return a specification that names the two GPUs by index and UUID, and both as `all`."""
     gpus = [line.split(", ")[:2] for line in TWO_GPUS.splitlines()]
-    nodes = {index: f"    - path: /dev/nvidia{index}\n      hostPath: /dev/null\n" for index, _ in gpus}
+    nodes = {index: f"    - path: /dev/nvidia{index}\n" for index, _ in gpus}
     devices = [(name, nodes[index]) for index, uuid in gpus for name in (index, uuid)]
     devices.append(("all", "".join(nodes.values())))
     return (
@@ -277,9 +277,28 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Say nothing: a test's output is the test's."""
 
 
+# What sysfs shows of two cards, and a device of each that is /dev/null.
+_CARDS = """\
+[Unit]
+DefaultDependencies=no
+Before=basic.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=mount --bind /srv/pci /sys/bus/pci/devices
+ExecStart=touch /dev/nvidia0 /dev/nvidia1
+ExecStart=mount --bind /dev/null /dev/nvidia0
+ExecStart=mount --bind /dev/null /dev/nvidia1
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+
 def plug_in_cards(box: Box) -> None:
-    """Show a box what sysfs shows of two cards, until its next boot."""
+    """Give a box two cards, for this boot and later ones."""
     for address in ("0000:01:00.0", "0000:81:00.0"):
         device = f"/srv/pci/{address}"
         box.run(f"mkdir -p {device} && echo 0x10de > {device}/vendor && echo 0x030000 > {device}/class")
-    box.run("mount --bind /srv/pci /sys/bus/pci/devices")
+    box.run(f"echo '{_CARDS}' > /etc/systemd/system/cards.service && systemctl enable --now cards.service")

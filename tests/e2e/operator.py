@@ -1,4 +1,4 @@
-"""An operator with one box: an inventory, playbooks, and images that the box can run without a registry."""
+"""An operator with boxes: an inventory, playbooks, and images that a box can run without a registry."""
 
 from __future__ import annotations
 
@@ -52,16 +52,18 @@ def build_images(lab: Lab, box: Box, folder: Path) -> None:
 
 
 class Operator:
-    """Somebody with an inventory of one box who runs playbooks against it.
+    """Somebody with an inventory of a box, or several that are alike, who runs playbooks against it.
 
     Args:
         folder: for the inventory.
         box: the box.
+        others: further ones.
     """
 
-    def __init__(self, folder: Path, box: Box) -> None:
+    def __init__(self, folder: Path, box: Box, *others: Box) -> None:
         self.folder = folder
         self.box = box
+        self.boxes = (box, *others)
         self.variables: dict[str, Any] = {"gpubox_image": "localhost/llama:e2e"}
         (folder / "profiles").mkdir()
 
@@ -73,9 +75,12 @@ class Operator:
 
     def declare(self, profiles: list[str], active: list[str]) -> None:
         """Write the inventory."""
-        host = self.box.ansible_inventory()["all"]["hosts"][self.box.name]
         declared = {"gpubox_profiles": profiles, "gpubox_active": active}
-        inventory = {"gpu_boxes": {"hosts": {self.box.name: host | self.variables | declared}}}
+        hosts = {
+            box.name: box.ansible_inventory()["all"]["hosts"][box.name] | self.variables | declared
+            for box in self.boxes
+        }
+        inventory = {"gpu_boxes": {"hosts": hosts}}
         (self.folder / "boxes.yml").write_text(json.dumps(inventory))
 
     def play(self, playbook: str, *options: str, fails: bool = False) -> str:

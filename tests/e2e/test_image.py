@@ -1,8 +1,4 @@
-"""Facts about the role ik_llama_image and its playbook, on boxes: real git, CMake, Podman and registry.
-
-The real ik_llama.cpp takes its time once a machine: about ten minutes on two CPUs. The compiler's cache of that build is
-kept in the lab's folder, and from then on the same build, Containerfile and all, takes a minute or two.
-"""
+"""Facts about the role ik_llama_image and its playbook, on boxes: real git, CMake, Podman and registry."""
 
 from __future__ import annotations
 
@@ -18,53 +14,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from e2e.git_mirror import GitMirror, ik_llama_mirror, serve
+from e2e.workshop import QUICK_BUILD, WORKSHOP, bases, compiler_cache
 from gpubox.catalogue import parse_help
 from gpubox.tiny_model import make_tiny_model
-from lab.lab import Saved
-from lab.release import TRIXIE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lab.box import Box
-    from lab.lab import Lab
+    from lab.lab import Lab, Saved
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000), pytest.mark.compiles]
 
 _ROOT = Path(__file__).parents[2]
-_APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends"
-_TAR = "tar --one-file-system --exclude='./proc/*' --exclude='./sys/*' --exclude='./run/*' --exclude='./dev/*' --exclude='./var/tmp/*' -C / -cf"
-_REGISTRIES = """\
-[[registry]]
-location = "127.0.0.1:5000"
-insecure = true
-[[registry]]
-location = "10.0.2.2"
-insecure = true
-"""
-_SHARE_BASE = (
-    "podman import --quiet /var/tmp/$base.tar localhost/$base:1 && rm /var/tmp/$base.tar && "
-    "podman push --quiet --digestfile=/root/$base.digest localhost/$base:1 127.0.0.1:5000/$base:1 && "
-    "podman rmi localhost/$base:1"
-)
-# A box with Podman and a registry. In the registry lie two base images made of the box's own Debian, with a compiler and
-# without; a build's `apt-get install` then finds most of what it wants in place, which saves half a minute a build.
-WORKSHOP = Saved(
-    "image-workshop",
-    TRIXIE,
-    (
-        "apt-get -qq update",
-        f"{_TAR} /var/tmp/runtime.tar .",
-        f"{_APT} build-essential ca-certificates ccache cmake git && apt-get clean && {_TAR} /var/tmp/build.tar .",
-        f"{_APT.removesuffix(' --no-install-recommends')} podman && {_APT} docker-registry && apt-get clean",
-        "sed -i '/^auth:/,$d' /etc/docker/registry/config.yml && systemctl restart docker-registry",
-        f"echo '{_REGISTRIES}' > /etc/containers/registries.conf.d/workshop.conf",
-        f"for base in build runtime; do {_SHARE_BASE} || exit 1; done",
-    ),
-)
-# Where Podman keeps the cache mounts of root's builds.
-_CCACHE = "/var/tmp/buildah-cache-0"  # a path on the box
-
 _UNIT = "/etc/containers/systemd/old.container"
 
 
@@ -125,14 +87,9 @@ class Site:
         return play
 
 
-def _digest(box: Box, base: str) -> str:
-    return f"{base}:1@{box.run(f'cat /root/{base}.digest').stdout.strip()}"
-
-
 def _site(folder: Path, boxes: list[Box], **variables: Any) -> Site:
-    bases = {f"{stage}_base": _digest(boxes[0], stage) for stage in ("build", "runtime")}
     common = {"variant": "cpu", "native": False, "base_registry": "127.0.0.1:5000", "jobs": 2}
-    return Site(folder, boxes, common | bases | variables)
+    return Site(folder, boxes, common | bases(boxes[0]) | variables)
 
 
 def _record(box: Box) -> dict[str, Any]:
@@ -162,18 +119,18 @@ def git_url(mirrors: Path) -> Iterator[str]:
 def compiled(lab: Lab, mirrors: Path, git_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A box that compiled the real ik_llama.cpp and pushed it to its registry; then a second one, with no image."""
     mirror, commit = ik_llama_mirror(mirrors / "ik_llama.cpp", lab.folder)
-    cache = lab.folder / "image-ccache.tar"
     builder, other = lab.boxes(2, WORKSHOP)
-    if cache.exists():
-        builder.put(cache, "/root/ccache.tar")
-        builder.run(f"mkdir -p {_CCACHE} && tar -C {_CCACHE} -xf /root/ccache.tar")
     with builder.tunnel(5000) as port:
-        variables = {"source": git_url + mirror.name, "commit": commit, "registry": f"10.0.2.2:{port}/lab"}
+        registry = f"10.0.2.2:{port}/lab"
+        variables = {
+            "source": git_url + mirror.name,
+            "commit": commit,
+            "registry": registry,
+            "cmake_flags": QUICK_BUILD,
+        }
         site = _site(tmp_path_factory.mktemp("site"), [builder, other], **variables)
-        site.done("--limit", builder.name)
-        builder.run(f"tar -C {_CCACHE} -cf /root/ccache.tar .")
-        builder.get("/root/ccache.tar", cache.with_suffix(".new"))
-        cache.with_suffix(".new").replace(cache)
+        with compiler_cache(lab, builder):
+            site.done("--limit", builder.name)
         yield site
     lab.remove(builder)
     lab.remove(other)

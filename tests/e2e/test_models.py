@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +31,7 @@ gpus: none
 server: {{ctx_size: 2048, parallel: 1, threads: 1}}
 health: {{start_timeout: 60, stop_timeout: 10}}
 """
+CACHE = "/var/lib/gpubox/hf/hub"
 CONTROLLER = "10.0.2.2"  # this machine's loopback, as boxes see it
 
 
@@ -47,7 +51,6 @@ def operator(lab: Lab, hub: Hub, model: Path, tmp_path_factory: pytest.TempPathF
     box = lab.box(PODMAN)
     folder = tmp_path_factory.mktemp("operator")
     build_images(lab, box, folder)
-    box.run("apt-get install -qq -y --no-install-recommends python3-venv")
     made = Operator(folder, box)
     made.variables |= {
         "gguf_models_endpoint": hub.endpoint,
@@ -66,7 +69,30 @@ def test_wrong_bytes_of_the_right_size_never_reach_the_snapshot(operator: Operat
     hub.faults.wrong_bytes = False
     assert f"{operator.box.name}: " in message
     assert "tiny.gguf" in message
-    assert operator.box.run("find /var/lib/gpubox/hf/hub -path '*snapshots*' -name tiny.gguf").stdout == ""
+    assert operator.box.run(f"find {CACHE} -path '*snapshots*' -name tiny.gguf").stdout == ""
+
+
+def test_a_disk_that_is_too_small_is_told_before_the_first_byte(operator: Operator) -> None:
+    box = operator.box
+    box.run(f"mkdir -p {CACHE} && mount -t tmpfs -o size=5m tmpfs {CACHE}")
+    message = operator.play("models.yml", fails=True)
+    box.run(f"umount {CACHE}")
+    assert re.search(rf"{box.name}: {CACHE}: \S+ GB to fetch, but only 0\.0+ GB are free", message), message
+
+
+def test_a_fetch_that_is_killed_leaves_no_model_and_the_next_run_goes_on(operator: Operator, hub: Hub) -> None:
+    box, random = operator.box, Random(7)
+    hub.faults.bytes_per_s = 500_000
+    for _ in range(2):
+        after_s = random.uniform(0.2, 1.5)
+        kill = f"until pgrep -f 'gguf_fetc[h] fetch'; do sleep 0.05; done; sleep {after_s}; pkill -9 -f 'gguf_fetc[h] fetch'"
+        with ThreadPoolExecutor(1) as pool:
+            killed = pool.submit(box.run, kill, limit_s=120, check=False)
+            message = operator.play("models.yml", fails=True)
+            killed.result()
+        assert f"{box.name}: ended without a word after: " in message
+        assert box.run(f"find {CACHE} -path '*snapshots*' -name tiny.gguf").stdout == ""
+    hub.faults.bytes_per_s = None
 
 
 def test_a_model_is_fetched_though_the_hub_drops_every_connection_and_then_served(operator: Operator, hub: Hub) -> None:

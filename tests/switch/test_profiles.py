@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpubox.box import Box
-from gpubox.box_machine import misfit
+from gpubox.box_fit import misfit
 from gpubox.box_profiles import deploy_all
 from gpubox.errors import GpuboxError
 from gpubox.profile_deployment import deploy

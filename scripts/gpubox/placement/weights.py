@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpubox.ggml_types import row_bytes
+from gpubox.ggml_types import whole_row_bytes
 from gpubox.placement.model import MERGES_UP_GATE, layer_of
 from gpubox.placement.overrides import HOST
 from gpubox.placement.scheduler import GPU_ALIGNMENT, HOST_ALIGNMENT
@@ -25,6 +25,7 @@ _ROW_PADDING = 512  # elements (MATRIX_ROW_PADDING)
 # Loaded for a draft layer although MTP is off (load-tensors.cpp:2803; with merged projections also 2780).
 _ALWAYS_LOADED = ("attn_k_b.weight", "attn_v_b.weight")
 _MERGED = ("attn_q_a.weight", "attn_kv_a_mqa.weight")
+_MERGED_LITE = ("attn_q.weight", "attn_kv_a_mqa.weight")  # where Q is not compressed (load-tensors.cpp:2647)
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def gpu_tensor_bytes(tensor: Tensor) -> int:
     size = tensor.nbytes
     padding = -tensor.ne[0] % _ROW_PADDING
     if tensor.type.block > 1 and padding:
-        size += row_bytes(tensor.type, padding)
+        size += whole_row_bytes(tensor.type, padding)
     return _rounded(size, GPU_ALIGNMENT)
 
 
@@ -132,11 +133,9 @@ def _is_merged(model: Model, layer: int | None, name: str) -> bool:
     if layer is None:
         return False
     if model.mla:
-        return (
-            name.endswith(_MERGED)
-            and model.architecture in {"glm-dsa", "deepseek2"}
-            and _same_type(model, layer, _MERGED)
-        )
+        both = _MERGED if model.q_rank else _MERGED_LITE
+        known = model.architecture in {"glm-dsa", "deepseek2"}
+        return known and name.endswith(both) and _same_type(model, layer, both)
     parts = ("attn_q.weight", "attn_k.weight", "attn_v.weight")
     return name.endswith(parts) and _same_type(model, layer, parts)
 
