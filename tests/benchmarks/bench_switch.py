@@ -27,7 +27,7 @@ from lab.lab import Lab  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIMES = 5
+TIMES = 3
 LOAD_S = 2.0
 LIMIT_S = 0.7
 PROBER = """
