@@ -27,7 +27,7 @@ from lab.lab import Lab  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIMES = 5
+TIMES = 3
 LOAD_S = 2.0
 LIMIT_S = 0.7
 PROBER = """
@@ -45,7 +45,7 @@ while True:
         pass
     time.sleep(0.02)
 """
-EACH_SECOND = "until curl -sf -m 1 http://127.0.0.1:8000/health; do sleep 1; done; curl -s -d '{}' http://127.0.0.1:8000/completion; date +%s.%N"
+EACH_SECOND = "until curl -sf -m 1 http://127.0.0.1:8000/health; do sleep 1; done; curl -s -d '{}' http://127.0.0.1:8000/completion; echo; date +%s.%N"
 
 
 def first_completion(there: SwitchingBox, act: Callable[[], object]) -> float:
