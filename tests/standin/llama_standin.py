@@ -68,6 +68,7 @@ class Job:
     pp: float
     tg: float
     burst: int
+    round_s: float
     chat: bool
     stream: bool
     truncated: bool
@@ -86,20 +87,38 @@ class Job:
         truncated = fault == "truncated" and n_prompt > 64
         seen = 64 if truncated else n_prompt
         cached = seen * 3 // 4 if fault == "cached" else 0
+        burst = options.accepted + 1
+        tg = options.tg / options.slowdown
         return cls(
             n_prompt=n_prompt,
             evaluated=seen - cached,
             cached=cached,
             n_gen=max(1, n_gen // 2) if fault == "short" else n_gen,
             pp=options.pp / options.slowdown,
-            tg=options.tg / options.slowdown,
-            burst=options.accepted + 1,
+            tg=tg,
+            burst=burst,
+            round_s=options.round_ms / 1e3 if options.round_ms else burst / tg,
             chat=chat,
             stream=bool(body.get("stream")),
             truncated=truncated,
             fault=fault,
             options=options,
         )
+
+    @property
+    def rounds(self) -> int:
+        """Rounds that it takes; a whole one where the last is cut by the limit."""
+        return -(-(self.n_gen - 1) // self.burst)
+
+    @property
+    def counted(self) -> int:
+        """Tokens that the server counts: with `--drops` those of the last round beyond the limit, too."""
+        return 1 + self.rounds * self.burst if self.options.drops else self.n_gen
+
+    @property
+    def delivered(self) -> int:
+        """Tokens that are sent: with `--drops` only one of the round that reaches the limit."""
+        return 2 + (self.rounds - 1) * self.burst if self.options.drops and self.rounds else self.n_gen
 
     def last_event(self, predicted_ms: float) -> dict[str, Any]:
         """Return the event that ends an answer."""
@@ -123,13 +142,13 @@ class Job:
         timings: dict[str, Any] = {
             "prompt_n": self.evaluated,
             "prompt_ms": self.evaluated / self.pp * 1e3 * truth,
-            "predicted_n": self.n_gen,
+            "predicted_n": self.counted,
             "predicted_ms": predicted_ms * truth,
         }
         if self.options.engine == "llama_cpp":
             timings["cache_n"] = self.cached
         if self.options.accepted and (self.chat or self.options.engine == "llama_cpp"):
-            rounds = (self.n_gen - 1) // self.burst
+            rounds = self.rounds if self.options.drops else (self.n_gen - 1) // self.burst
             timings["draft_n"] = rounds * self.options.drafted
             timings["draft_n_accepted"] = rounds * self.options.accepted
         return timings
@@ -248,8 +267,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _tokens(self, job: Job, first: float) -> bool:
         """Send the tokens, each at its time, drafted ones in bursts; return whether the stream failed."""
-        for index in range(job.n_gen):
-            wait_until(first + (index + job.burst - 1) // job.burst * job.burst / job.tg)
+        for index in range(job.delivered):
+            wait_until(first + (index + job.burst - 1) // job.burst * job.round_s)
             if job.fault == "die" and self.server.answers > 2 and index == job.n_gen // 2:
                 os._exit(9)
             if job.fault == "garbage" and self.server.answers > 1 and index == 1:
@@ -299,6 +318,12 @@ def main() -> None:
     parser.add_argument("--load-s", type=float, default=0.0, help="seconds until ready")
     parser.add_argument("--drafted", type=int, default=4, help="draft tokens per round")
     parser.add_argument("--accepted", type=int, default=0, help="of which accepted; 0: no drafts")
+    parser.add_argument("--round-ms", type=float, help="time of a round; by default what --tg leaves for its tokens")
+    parser.add_argument(
+        "--drops",
+        action="store_true",
+        help="count a whole last round and drop what is beyond the limit, as ik_llama does",
+    )
     parser.add_argument("--fault", choices=FAULTS)
     parser.add_argument("--version", action="version", version="version: 1 (standin)")
     options, _ = parser.parse_known_args()  # a real llama-server's command line may follow

@@ -128,8 +128,12 @@ def measure(endpoint: Endpoint, request: Request) -> Sample:
         e2e_ms=round(last_ms, 3),
         rtt_ms=request.rtt_ms,
         arrivals_ms=tuple(answer.arrivals_ms),
-        answer_sha256=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
-        extra={"route": request.route},
+        answer_sha256=_sha256(text),
+        extra={
+            "route": request.route,
+            "prompt_sha256": _sha256(request.prompt),
+            "answer": text.encode("utf-8", "replace").decode(),
+        },
     )
     faults = sample_faults(sample, truncated=answer.final.get("truncated") is True)
     return replace(sample, faults=faults, flags=sample_flags(sample))
@@ -214,6 +218,10 @@ def sample_flags(sample: Sample) -> tuple[str, ...]:
     if sample.predicted_n is not None and sample.delivered_n < sample.predicted_n:
         flags.append("dropped-tokens")
     return tuple(flags)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _count(value: object) -> int | None:

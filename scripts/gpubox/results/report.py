@@ -106,8 +106,10 @@ def _comparison(pair: Pair) -> str:
     text = f"\nA is {a} (`{pair.a.id}`), B is {b} (`{pair.b.id}`); {pair.how}.\n\n"
     rows = [(r.metric.heading, estimate(r.a, r.metric), estimate(r.b, r.metric), r.verdict) for r in pair.rows]
     inputs = [(f"`{item.path}`", compact(item.a), compact(item.b)) for item in pair.inputs]
+    found = [("MTP", pair.mtp), ("Answers", pair.answers)]
+    said = "".join(f"\n{name}: {one.sentence}.\n" for name, one in found if one)
     differ = "\nInputs that differ:\n\n" + _table(("Input", "A", "B"), inputs) if inputs else "\nNo input differs.\n"
-    return title + text + _table(("Metric", "A", "B", "Verdict"), rows) + differ
+    return title + text + _table(("Metric", "A", "B", "Verdict"), rows) + said + differ
 
 
 def _doubts(summaries: Iterable[Summary]) -> str:
