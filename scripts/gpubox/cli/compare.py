@@ -91,7 +91,7 @@ def _print_pair(pair: Pair) -> None:
     print_table(("METRIC", "A", "B", "VERDICT"), rows, numbers=(1, 2))
     print()
     if pair.mtp:
-        print(f"MTP: {pair.mtp.sentence}.\n")
+        print(f"Verdict: {pair.mtp.sentence}.\n")
     if pair.answers:
         print(f"Answers: {pair.answers.sentence}.\n")
     if pair.inputs:

@@ -58,7 +58,8 @@ def _print(verdicts: Sequence[MtpVerdict]) -> None:
     from gpubox.cli.tables import print_table
     from gpubox.results.mtp_table import HEADS, row_of
 
-    print_table(HEADS, [row_of(verdict) for verdict in verdicts], numbers=range(1, len(HEADS)))
+    heads = [head.upper().replace(" MS", " ms") for head in HEADS]
+    print_table(heads, [row_of(verdict) for verdict in verdicts], numbers=range(1, len(HEADS)))
     print()
     for verdict in verdicts:
         print(f"{verdict.workload}: {verdict.sentence}")

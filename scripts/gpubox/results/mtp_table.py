@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from gpubox.results.mtp import MtpVerdict
 
 HEADS = (
-    "WORKLOAD",
-    "TG WITHOUT",
-    "TG WITH",
-    "ACCEPTANCE",
-    "BREAK-EVEN",
-    "DRAFTS/ROUND",
-    "TOKENS/ROUND",
-    "TOKEN ms",
-    "ROUND ms",
-    "ROUND/TOKEN",
+    "Workload",
+    "TG without",
+    "TG with",
+    "Acceptance",
+    "Break-even",
+    "Drafts a round",
+    "Tokens a round",
+    "Token ms",
+    "Round ms",
+    "Round / token",
 )
 
 
