@@ -76,10 +76,10 @@ class Job:
     options: argparse.Namespace
 
     @classmethod
-    def of(cls, body: dict[str, Any], options: argparse.Namespace, *, chat: bool) -> Job:
-        """Return the job that a request asks for."""
+    def of(cls, body: dict[str, Any], options: argparse.Namespace, known: int, *, chat: bool) -> Job:
+        """Return the job that a request asks for, when its first `known` words are in the cache."""
         fault = options.fault
-        text = " ".join(message["content"] for message in body["messages"]) if chat else body["prompt"]
+        text = content_of(body, chat=chat)
         n_prompt = len(text.split()) + 1 + (len(TEMPLATE_WORDS) if chat else 0)
         if chat and fault == "miscount":
             n_prompt += 2
@@ -87,6 +87,10 @@ class Job:
         truncated = fault == "truncated" and n_prompt > 64
         seen = 64 if truncated else n_prompt
         cached = seen * 3 // 4 if fault == "cached" else 0
+        if known and body.get("cache_prompt", True) and not fault:
+            cached = min(seen - 1, known + (2 if chat else 1))  # what stands before the first word is known, too
+        if options.answer and not body.get("ignore_eos"):
+            n_gen = min(n_gen, options.answer)
         burst = options.accepted + 1
         tg = options.tg / options.slowdown
         return cls(
@@ -165,6 +169,7 @@ class Server(ThreadingHTTPServer):
         self.vocabulary = Words()
         self.ready_at = time.monotonic() + options.load_s
         self.answers = 0
+        self.last: list[str] = []
         super().__init__((options.host, options.port), Handler)
 
     def server_bind(self) -> None:
@@ -242,7 +247,11 @@ class Handler(BaseHTTPRequestHandler):
             self._send(404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}})
 
     def _generate(self, body: dict[str, Any], *, chat: bool) -> None:
-        job = Job.of(body, self.server.options, chat=chat)
+        words = content_of(body, chat=chat).split()
+        pairs = zip(self.server.last, words, strict=False)
+        known = next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(self.server.last), len(words)))
+        self.server.last = words
+        job = Job.of(body, self.server.options, known, chat=chat)
         started = time.perf_counter()
         wait_until(started + job.evaluated / job.pp)
         first = clock_start = time.perf_counter()
@@ -288,6 +297,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
 
 
+def content_of(body: dict[str, Any], *, chat: bool) -> str:
+    """Return the text that a request holds."""
+    return " ".join(message["content"] for message in body["messages"]) if chat else str(body["prompt"])
+
+
 def piece(index: int, *, chat: bool) -> dict[str, Any]:
     """Return the event of one token."""
     word = f" w{index % 997}"
@@ -323,6 +337,9 @@ def main() -> None:
         "--drops",
         action="store_true",
         help="count a whole last round and drop what is beyond the limit, as ik_llama does",
+    )
+    parser.add_argument(
+        "--answer", type=int, default=0, help="tokens until the model ends an answer by itself; 0: never"
     )
     parser.add_argument("--fault", choices=FAULTS)
     parser.add_argument("--version", action="version", version="version: 1 (standin)")
