@@ -43,7 +43,7 @@ def test_a_server_that_caches_nothing_is_told_at_a_depth() -> None:
     with standin("--fault", "short") as url, pytest.raises(EndpointError) as caught:
         measured(url, DEEP)
     assert str(caught.value).replace(url, "URL") == (
-        "URL: 3 samples in a row are invalid: 0 prompt tokens came from its cache instead of what was sent before; "
+        "URL: 3 samples in a row are invalid: 576 of 576 prompt tokens were evaluated, not only those that are new; "
         "serve with one slot and with the prompt cache on, or measure without a depth"
     )
 

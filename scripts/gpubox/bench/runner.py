@@ -138,7 +138,7 @@ def _why_invalid(sample: Sample) -> tuple[str, str]:
         )
     if reason == "cache-miss":
         return (
-            f"{fault}{sample.cached_n or 0} prompt tokens came from its cache instead of what was sent before",
+            f"{fault}{sample.prompt_n} of {sample.sent_n} prompt tokens were evaluated, not only those that are new",
             "serve with one slot and with the prompt cache on, or measure without a depth",
         )
     if reason == "truncated":
