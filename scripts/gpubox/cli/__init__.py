@@ -18,7 +18,21 @@ EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
 
 # In the order of the road: validate, deploy, measure, read.
-VERBS = ("check", "plan", "render", "bench", "results", "compare", "verdict", "report", "export", "demo")
+VERBS = (
+    "check",
+    "plan",
+    "render",
+    "bench",
+    "results",
+    "compare",
+    "verdict",
+    "report",
+    "export",
+    "share",
+    "import",
+    "demo",
+)
+MODULES = {"import": "import_bundle"}  # a module can't have a keyword's name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,7 +113,7 @@ def _run(words: list[str]) -> int:
 def _module(verb: str) -> ModuleType:
     from importlib import import_module
 
-    return import_module(f"gpubox.cli.{verb}")
+    return import_module(f"gpubox.cli.{MODULES.get(verb, verb)}")
 
 
 def _indented(example: str) -> str:
