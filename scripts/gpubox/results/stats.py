@@ -121,8 +121,10 @@ def interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Esti
 
 def variation(values: Sequence[float]) -> float:
     """Return the coefficient of variation of positive values: standard deviation / mean; 0.0 for fewer than two."""
+    if len(values) < 2:
+        return 0.0
     mean = fmean(values)
-    return math.sqrt(_variance(values, mean)) / mean if len(values) > 1 else 0.0
+    return math.sqrt(_variance(values, mean)) / mean
 
 
 def difference(
