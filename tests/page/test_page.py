@@ -15,8 +15,8 @@ from gpubox import __version__
 from gpubox.page.content import content
 from gpubox.page.devices import Device, devices
 from gpubox.page.html import html
+from gpubox.results.latest import latest_done
 from gpubox.results.mtp_pairs import mtp_pairs
-from gpubox.results.report import latest_done
 from page.pages import a_content, a_page, fleet
 from results.records import a_run, a_sample
 

@@ -61,7 +61,8 @@ def _report(args: argparse.Namespace) -> int:
     from gpubox.cli.output import writing_to
     from gpubox.cli.results import EMPTY
     from gpubox.errors import GpuboxError, UnknownRunError, nearest
-    from gpubox.results.report import against_baseline, latest_done, report, subject
+    from gpubox.results.latest import latest_done, subject
+    from gpubox.results.report import against_baseline, report
     from gpubox.results.selection import select
     from gpubox.results.store import Store
     from gpubox.results.summary import document, summarise

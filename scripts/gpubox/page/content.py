@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpubox.page.devices import Device, devices
-from gpubox.page.rows import Group, groups
 from gpubox.page.series import device_charts, mtp_chart, run_columns
+from gpubox.results.latest import subject
 from gpubox.results.mtp_pairs import mtp_pairs
 from gpubox.results.mtp_table import row_of
+from gpubox.results.profile_table import Group, groups
 from gpubox.results.provenance import Origin, origins
-from gpubox.results.report import subject
 from gpubox.results.summary import Summary, summarise
 
 if TYPE_CHECKING:

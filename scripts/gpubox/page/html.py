@@ -10,9 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gpubox import __version__
-from gpubox.page.rows import HEADS
+from gpubox.results.latest import subject
 from gpubox.results.mtp_table import HEADS as MTP_HEADS
-from gpubox.results.report import subject
+from gpubox.results.profile_table import HEADS
 from gpubox.results.wording import compact, estimate
 from gpubox.template_files import template_folder
 
