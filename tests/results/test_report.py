@@ -66,6 +66,6 @@ def test_published_values_stand_under_measured_ones_and_mtp_is_judged_where_draf
         "| glm | pp2048+tg128 | 400.0 ±0.0 | 20.00 ±0.25 | 5130 ±0 | - | 3 |\n"
         "|  | published: a write-up | - | 34 to 40 | - | - | - |\n"
         "\n## Does MTP help?\n\n"
-        "- glm-mtp beside glm, pp2048+tg128: MTP hurts by 25.0 % (95 % CI 23.6 to 26.4); "
+        "- glm-mtp beside glm, pp2048+tg128: MTP hurts by 25.0 % (95 % CI 24.7 to 25.3); "
         "acceptance 0.39 is below the break-even of 0.60 (0.59 to 0.60).\n\n"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpubox.api_key import read_api_key
 from gpubox.argv import server_argv
+from gpubox.bench.gpu_watch import GpuWatch
 from gpubox.bench.session import Subject, bench
 from gpubox.endpoint import Endpoint
 from gpubox.errors import GpuboxError, ModelFileError, ServerError, ServerExitedError
@@ -83,9 +84,17 @@ def bench_locally(
         took = server.wait_ready(profile.health.start_timeout)
         watcher.say(f"{loaded.name}: ready after {took:.1f} s")
         try:
-            with Endpoint(url, api_key=api_key) as endpoint:
+            with Endpoint(url, api_key=api_key) as endpoint, GpuWatch() as gpus:
                 ids = bench(
-                    store, endpoint, workloads, subject, batch=batch, watcher=watcher, route=route, leave_out=leave_out
+                    store,
+                    endpoint,
+                    workloads,
+                    subject,
+                    batch=batch,
+                    watcher=watcher,
+                    route=route,
+                    leave_out=leave_out,
+                    gpus=gpus,
                 )
         except GpuboxError as error:
             if server.status is None:

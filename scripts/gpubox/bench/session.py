@@ -16,6 +16,7 @@ from gpubox.record import Run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpubox.bench.gpu_watch import GpuWatch
     from gpubox.bench.identity import Identity
     from gpubox.bench.prompts import Route
     from gpubox.endpoint import Endpoint
@@ -68,6 +69,7 @@ def bench(
     watcher: Watcher,
     route: Route | None = None,
     leave_out: bool = False,
+    gpus: GpuWatch | None = None,
 ) -> list[str]:
     """Run the workloads against `endpoint` and return the ids of the recorded runs.
 
@@ -83,6 +85,7 @@ def bench(
         watcher: who is told of progress.
         route: `completion` or `chat`; chosen by the engine when None.
         leave_out: leave out the workloads that the context can't hold, and say so, as long as one is left.
+        gpus: who watches the GPUs that serve; None where they are not at hand.
 
     Raises:
         EndpointError: nothing usable answers, or a request failed.
@@ -102,7 +105,8 @@ def bench(
         status: Ending = "failed"
         reason = ""
         try:
-            for sample in run_workload(endpoint, identity, workload, route):
+            for measured in run_workload(endpoint, identity, workload, route):
+                sample = gpus.seen(measured) if gpus else measured
                 store.add_sample(run.id, sample)
                 watcher.sample(run, sample)
             status = "done"

@@ -82,13 +82,7 @@ def summarise(run: Run, samples: Sequence[Sample]) -> Summary:
     if invalid:
         reasons = Counter(fault for s in invalid for fault in s.faults)
         found.append(f"invalid-samples: {len(invalid)} ({', '.join(reasons)})")
-    if any(variation(values) > HIGH_VARIANCE for values in (pp, tg)):
-        found.append("high-variance")
-    trends = [trend(values) for values in (pp, tg)]
-    if any(change > 0 for change in trends):
-        found.append("warming-up")
-    if any(change < 0 for change in trends):
-        found.append("drift")
+    found += _series_flags(pp=pp, tg=tg)
     return Summary(
         run=run,
         pp_tps=interval(pp) if pp else None,
@@ -98,6 +92,22 @@ def summarise(run: Run, samples: Sequence[Sample]) -> Summary:
         invalid=len(invalid),
         flags=tuple(dict.fromkeys(found)),
     )
+
+
+def _series_flags(**series: Sequence[float]) -> list[str]:
+    """Return doubts about how rates vary, with the rate and how much: its variation, or its change along the trend."""
+    varying = [
+        f"{name.upper()} {change * 100:.1f} %"
+        for name, values in series.items()
+        if (change := variation(values)) > HIGH_VARIANCE
+    ]
+    trends = {name.upper(): trend(values) for name, values in series.items()}
+    doubts = {
+        "high-variance": varying,
+        "warming-up": [f"{name} {change * 100:+.1f} %" for name, change in trends.items() if change > 0],
+        "drift": [f"{name} {change * 100:+.1f} %" for name, change in trends.items() if change < 0],
+    }
+    return [f"{flag}: {', '.join(reasons)}" for flag, reasons in doubts.items() if reasons]
 
 
 def document(summaries: Iterable[Summary]) -> dict[str, Any]:
