@@ -118,3 +118,9 @@ def test_published_values_stand_under_the_measured_ones() -> None:
 def test_the_vendored_files_are_those_of_their_makers() -> None:
     folder = resources.files("gpubox.page").joinpath("vendor")
     assert {file.name: sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()} == VENDORED
+
+
+def test_the_page_carries_the_licences_of_what_it_embeds() -> None:
+    text = a_page()
+    for name in ("d3.LICENSE", "plot.LICENSE"):
+        assert resources.files("gpubox.page").joinpath("vendor", name).read_text("utf-8") in text
