@@ -49,13 +49,14 @@ def fill(database: Path) -> None:
                 finished_at=at(number * 300 + 200),
                 flags=(),
             )
-            store.add(run, [sample(index, profile, noise, drafts=drafts) for index in range(REPS)])
+            store.add(run, [sample(number, index, profile, noise, drafts=drafts) for index in range(REPS)])
 
 
-def sample(index: int, profile: int, noise: random.Random, *, drafts: bool) -> Sample:
+def sample(number: int, index: int, profile: int, noise: random.Random, *, drafts: bool) -> Sample:
     """Return one repetition, with the arrivals and the answer that a real one keeps."""
     return a_sample(
         index,
+        started_at=at(number * 300 + index * 20),
         tg=(20 + profile) * noise.gauss(1, 0.01),
         pp=400 * noise.gauss(1, 0.01),
         draft_n=200 if drafts else None,

@@ -82,7 +82,7 @@ def content(
     """
     summaries = [summarise(run, samples[run.id]) for run in reversed(runs)]
     latest = [summary for summary in summaries if summary.run.id in whole]
-    sources = origins(run for run in reversed(runs))
+    sources = origins(runs[::-1])
     verdicts = list(mtp_pairs([summary.run for summary in latest], whole))
     found = {
         subject(summary.run): known for summary in latest if (known := devices(summary.run, whole[summary.run.id]))

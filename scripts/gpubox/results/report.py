@@ -127,7 +127,7 @@ def _provenance(runs: Sequence[Run]) -> str:
         + (f" and {len(origin.run_ids) - 1} more" if len(origin.run_ids) > 1 else "")
         + "\n\n"
         + "".join(f"- {name}: {value}\n" for name, value in origin.fields)
-        for origin in origins(reversed(runs))
+        for origin in origins(runs[::-1])
     ]
     return "## Provenance\n\n" + "\n".join(blocks) if blocks else ""
 
