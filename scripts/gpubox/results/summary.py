@@ -72,12 +72,13 @@ class Summary:
 
 def summarise(run: Run, samples: Sequence[Sample]) -> Summary:
     """Compute the summary of a run from its samples, warm-ups and invalid ones included, in their order."""
-    pp, tg, ttft, accepted = (metric.known(samples) for metric in (PP, TG, TTFT, ACCEPTANCE))
-    invalid = [s for s in samples if s.kind == "measured" and not s.valid]
-    found = [*run.flags, *(flag for s in samples if s.valid for flag in s.flags)]
+    valid = [s for s in samples if s.valid]
+    pp, tg, ttft, accepted = (metric.known(valid) for metric in (PP, TG, TTFT, ACCEPTANCE))
+    invalid = [s for s in samples if s.kind == "measured" and s.faults]
+    found = [*run.flags, *(flag for s in valid for flag in s.flags)]
     if run.status == "interrupted":
         found.append("interrupted")
-    if sum(s.valid for s in samples) < FEW_SAMPLES:
+    if len(valid) < FEW_SAMPLES:
         found.append("few-samples")
     if invalid:
         reasons = Counter(fault for s in invalid for fault in s.faults)
