@@ -11,6 +11,8 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from lab.release import TRIXIE
 
 if TYPE_CHECKING:
@@ -49,6 +51,12 @@ def build_images(lab: Lab, box: Box, folder: Path) -> None:
         (folder / tag).write_text(text)
         box.put(folder / tag, f"/root/{tag}")
         box.run(f"cd /root && podman build -q -t localhost/{tag}:e2e -f {tag} .", limit_s=300)
+
+
+def messages(output: str) -> dict[str, str]:
+    """Return what Ansible's output says of each host that failed."""
+    blocks = re.findall(r"(?m)^fatal: \[([^\]]+)\]: [A-Z]+! => ?\n((?:    .*\n|\n)+)", output)
+    return {host: yaml.safe_load(block)["msg"] for host, block in blocks}
 
 
 class Operator:

@@ -7,10 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from e2e.nvidia_repository import NvidiaRepository, plug_in_cards
-from e2e.operator import Operator
+from e2e.operator import Operator, messages
 from gpubox.nvidia import parse_gpus
 from host.rtx_pro_6000 import TWO_GPUS
 from lab.lab import PODMAN
@@ -23,16 +22,10 @@ if TYPE_CHECKING:
     from lab.box import Box
     from lab.lab import Lab
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.provisions]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ETC = "find /etc -type f -o -type l | grep -v -e '/etc/apparmor.d' -e '/etc/ld.so.cache' -e '\\.dpkg-' | sort"
 WRITTEN = "# Written by gpubox; the next deployment overwrites changes made here.\n"
-
-
-def messages(output: str) -> dict[str, str]:
-    """Return what Ansible says of each host that failed."""
-    blocks = re.findall(r"(?m)^fatal: \[([^\]]+)\]: [A-Z]+! => ?\n((?:    .*\n|\n)+)", output)
-    return {host: yaml.safe_load(block)["msg"] for host, block in blocks}
 
 
 def result(output: str, host: str) -> dict[str, int]:
