@@ -5,6 +5,7 @@ A lookup and not a filter: Ansible hands lists to filters lazily, and pydantic r
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -12,10 +13,12 @@ from ansible.plugins.lookup import LookupBase
 
 from gpubox.arguments import FORMS
 from gpubox.box import box_of
-from gpubox.box_profiles import deploy_all, switched
+from gpubox.box_machine import misfit
+from gpubox.box_profiles import deploy_all
 from gpubox.errors import GpuboxError
 from gpubox.profile_files import load_profile
 from gpubox.render import template_path, unit_filename, unit_of
+from gpubox.switch_profiles import box_profile
 
 DOCUMENTATION = """
 name: gpubox_units
@@ -27,13 +30,13 @@ options:
     description: Names of the host's profiles.
     required: true
   active:
-    description: Names of those that start with the host.
+    description: Names of those that are to serve.
     type: list
     default: []
-  switch_to:
-    description: A profile to make active, in place of the active ones that it excludes.
+  folder:
+    description: Where the units are on the host.
     type: str
-    default: ""
+    default: /etc/containers/systemd
   image:
     description: The image that the box has, for a box whose inventory sets no gpubox_image.
     type: str
@@ -53,7 +56,7 @@ RETURN = """
 _raw:
   description: >-
     One dictionary a profile: name, file, template, unit (the template's variable), service, port, hash, active,
-    api_key_file, secret.
+    api_key_file, secret, switch (what the program that switches profiles needs to know).
   type: list
 """
 
@@ -69,10 +72,11 @@ class LookupModule(LookupBase):
         known = dict(variables or {})
         try:
             loaded = [load_profile(str(name)) for name in terms]
-            active = switched(loaded, active, str(self.get_option("switch_to")))
             found = {f"gpubox_{name}": self.get_option(name) for name in ("image", "gpu_uuids")}
             known = {name: value for name, value in found.items() if value} | known
-            deployments = deploy_all(loaded, box_of(str(known.get("inventory_hostname", "box")), known), active)
+            box = box_of(str(known.get("inventory_hostname", "box")), known)
+            deployments = deploy_all(loaded, box, active)
+            folder = str(self.get_option("folder"))
             return [
                 {
                     "name": one.name,
@@ -86,6 +90,9 @@ class LookupModule(LookupBase):
                     "start_timeout": one.profile.health.start_timeout,
                     "api_key_file": one.profile.security.api_key_file or "",
                     "secret": deployment.secrets[0].name if deployment.secrets else "",
+                    "switch": asdict(
+                        box_profile(one, deployment, box, f"{folder}/{unit_filename(deployment, form)}", misfit(one, box))
+                    ),
                 }
                 for one, deployment in zip(loaded, deployments, strict=True)
             ]

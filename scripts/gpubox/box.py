@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gpubox.errors import GpuboxError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 VARIABLE_PREFIX = "gpubox_"
@@ -63,19 +63,40 @@ def load_box(name: str, inventory: Path) -> Box:
     Raises:
         GpuboxError: no such host (names the nearest), or one of its variables is of the wrong type.
     """
+    ((found, variables),) = host_variables([name], inventory).items()
+    return box_of(found, variables)
+
+
+def host_variables(names: Sequence[str], inventory: Path) -> dict[str, dict[str, Any]]:
+    """Return the variables of some hosts of the Ansible inventory in folder `inventory`, in the order asked for.
+
+    Args:
+        names: of hosts or groups; a host that is in several comes once.
+        inventory: the folder.
+
+    Raises:
+        GpuboxError: no such host or group (names the nearest), or a group without hosts.
+    """
     from ansible.inventory.manager import InventoryManager  # noqa: PLC0415  # half a second that most verbs don't need
     from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
     from ansible.vars.manager import VariableManager  # noqa: PLC0415
 
     loader = DataLoader()
     manager = InventoryManager(loader=loader, sources=[str(path) for path in _sources(inventory)])
-    host = manager.get_host(name)
-    if host is None:
-        names = sorted(manager.hosts)
-        remedy = nearest(name, names) or (f"known are: {', '.join(names)}" if names else "add it to the inventory")
-        raise GpuboxError(name, f"no such host in {inventory}", remedy)
-    variables: dict[str, Any] = VariableManager(loader=loader, inventory=manager).get_vars(host=host)
-    return box_of(name, variables)
+    values = VariableManager(loader=loader, inventory=manager)
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        if name not in manager.hosts and name not in manager.groups:
+            known = sorted(manager.hosts)
+            remedy = nearest(name, known) or (f"known are: {', '.join(known)}" if known else "add it to the inventory")
+            raise GpuboxError(name, f"no such host in {inventory}", remedy)
+        hosts = [manager.get_host(name)] if name in manager.hosts else manager.groups[name].get_hosts()
+        if not hosts:
+            raise GpuboxError(name, f"the group has no host in {inventory}", "add one")
+        for host in hosts:
+            if host.name not in found:
+                found[host.name] = values.get_vars(host=host)
+    return found
 
 
 def box_of(name: str, variables: Mapping[str, Any]) -> Box:

@@ -1,4 +1,4 @@
-"""All profiles of one box together: which exclude each other, and which start with it."""
+"""All profiles of one box together: which exclude each other, and which may serve at the same time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def deploy_all(loaded: Sequence[LoadedProfile], box: Box, active: Sequence[str] 
     Args:
         loaded: every profile of the box.
         box: the box.
-        active: names of the profiles that start with it.
+        active: names of the profiles that are to serve there. None starts with the box by its unit: the box's own
+            program starts those that were switched to last (`gpubox.switch_program`).
 
     Raises:
         GpuboxError: an active profile is none of the box's, or two active ones exclude each other.
@@ -41,20 +42,8 @@ def deploy_all(loaded: Sequence[LoadedProfile], box: Box, active: Sequence[str] 
                 fault = f"the active profiles {one.name} and {rival.name} need {_shared(one.profile, rival.profile)}"
                 raise GpuboxError(box.name, fault, "mark one of them active, or give them GPUs and ports of their own")
         conflicts = tuple(f"{rival.name}.service" for rival in rivals)
-        deployments.append(replace(deploy(one, box, start_at_boot=one.name in active), conflicts=conflicts))
+        deployments.append(replace(deploy(one, box), conflicts=conflicts))
     return deployments
-
-
-def switched(loaded: Sequence[LoadedProfile], active: Sequence[str], to: str) -> list[str]:
-    """Return the names of the active profiles after a switch: those that can serve beside `to`, and `to`.
-
-    An empty `to` switches nothing.
-    """
-    profiles = {one.name: one.profile for one in loaded}
-    if to not in profiles:
-        return list(active)
-    beside = [name for name in active if name != to and name in profiles and not exclude(profiles[name], profiles[to])]
-    return [*beside, to]
 
 
 def exclude(one: Profile, other: Profile) -> bool:

@@ -9,6 +9,8 @@
     │   ├── ServerExitedError     it ended; carries its last lines
     │   └── ServerNotReadyError   it did not answer within its time limit
     ├── ImageError                a container image that can't be built, shared or run; carries the last lines
+    ├── BoxError                  a box that can't be reached, or whose program does not answer
+    │   └── ConnectionLostError   the connection broke; what was begun on the box goes on
     ├── EndpointError             an HTTP endpoint that is not answering as llama.cpp's family does
     ├── ResultsError              the results database: locked, read-only, full, newer
     └── UnknownRunError           a run, profile or batch that the results do not hold
@@ -142,6 +144,14 @@ class ImageError(GpuboxError):
 
     def __str__(self) -> str:
         return "\n".join([super().__str__(), *(f"  | {line}" for line in self.last_lines)])
+
+
+class BoxError(GpuboxError):
+    """A box that can't be reached, lets nobody in, or has nothing of gpubox on it."""
+
+
+class ConnectionLostError(BoxError):
+    """The connection to a box broke; what was begun there goes on."""
 
 
 class EndpointError(GpuboxError):

@@ -87,8 +87,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _machine(args: argparse.Namespace, profile: Profile) -> Machine:
     """Return the box's memory, of the GPUs that the profile uses."""
+    from gpubox.box_machine import machine_for
     from gpubox.errors import GpuboxError
-    from gpubox.placement import Machine
     from gpubox.placement.sizes import parse_size
 
     sizes, ram, cores = args.gpu or [], args.ram, args.cores
@@ -105,21 +105,7 @@ def _machine(args: argparse.Namespace, profile: Profile) -> Machine:
         )
         raise GpuboxError(args.host or "gpubox plan", "the GPUs' memory is not known", remedy)
     free = [parse_size(size, "--gpu") for size in sizes]
-    if profile.gpus == "none":
-        used = []
-    elif profile.gpus == "all":
-        used = free
-    else:
-        wanted = [gpu if isinstance(gpu, int) else position for position, gpu in enumerate(profile.gpus)]
-        if len(free) == len(wanted):
-            wanted = list(range(len(free)))
-        missing = next((gpu for gpu in wanted if gpu >= len(free)), None)
-        if missing is not None:
-            raise GpuboxError(
-                "gpus", f"the profile uses GPU {missing}, and {len(free)} are given", "give more --gpu SIZE"
-            )
-        used = [free[gpu] for gpu in wanted]
-    return Machine(tuple(used), parse_size(ram, "--ram") if ram else None, cores, len(free))
+    return machine_for(profile, free, parse_size(ram, "--ram") if ram else None, cores)
 
 
 def _remedies(placement: Placement) -> list[Finding]:

@@ -1,0 +1,109 @@
+"""A switch on a box, asked for from here: the box does it, and goes on when we are cut off."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import platform
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gpubox.errors import BoxError, ConnectionLostError
+from gpubox.switch_program.launch import new_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gpubox.box_connection import BoxConnection
+
+    OnEvent = Callable[[dict[str, Any]], None]
+
+PROGRAM = "/usr/local/lib/gpubox/switch.pyz"
+RECONNECT_S = 1.0
+GIVE_UP_S = 1800.0
+
+
+@dataclass(frozen=True)
+class End:
+    """How a request to a box ended.
+
+    Attributes:
+        box: its name.
+        outcome: `switched`, `rolled back`, `failed`, `refused`, `planned`, `prewarmed`, or `unreachable`.
+        text: in words.
+        seconds: from the request to the end.
+    """
+
+    box: str
+    outcome: str
+    text: str
+    seconds: float
+
+    @property
+    def good(self) -> bool:
+        """Whether what was asked for is so."""
+        return self.outcome in {"switched", "planned", "prewarmed"}
+
+
+def ask_switch(connection: BoxConnection, profile: str, options: Sequence[str], on_event: OnEvent) -> End:
+    """Switch a box and follow it to the end, over as many connections as that takes.
+
+    Args:
+        connection: to the box.
+        profile: to serve.
+        options: further words for the box's program.
+        on_event: told of every event; one of ours, `lost`, says that the connection broke.
+
+    Raises:
+        BoxError: the box can't be reached.
+    """
+    identity = new_identity()
+    words = ["switch", profile, f"--id={identity}", f"--by={getpass.getuser()}@{platform.node()}", *options]
+    begun = time.monotonic()
+    lost_at: float | None = None
+    while True:
+        try:
+            end = _to_end(connection, words, on_event)
+        except BoxError as error:
+            now = time.monotonic()
+            if not isinstance(error, ConnectionLostError) and lost_at is None:
+                raise
+            if lost_at is None:
+                on_event({"event": "lost", "text": f"{error.fault}; the switch goes on there, connecting again"})
+            lost_at = lost_at or now
+            if now - lost_at > GIVE_UP_S:
+                raise
+            words = ["follow", identity]
+            time.sleep(RECONNECT_S)
+            continue
+        return End(connection.name, end["outcome"], end["text"], time.monotonic() - begun)
+
+
+def ask_prewarm(connection: BoxConnection, profile: str, rate_mb: float, on_event: OnEvent) -> End:
+    """Let a box read a model into its page cache; it stops when the connection does.
+
+    Raises:
+        BoxError: the box can't be reached.
+    """
+    begun = time.monotonic()
+    end = _to_end(connection, ["prewarm", profile, f"--rate={rate_mb:g}"], on_event)
+    return End(connection.name, end["outcome"], end["text"], time.monotonic() - begun)
+
+
+def _to_end(connection: BoxConnection, words: Sequence[str], on_event: OnEvent) -> dict[str, Any]:
+    for event in _events(connection, words):
+        on_event(event)
+        if event["event"] == "end":
+            return event
+    raise BoxError(connection.name, "its program ended without a word", "see its journal: journalctl -t gpubox-switch")
+
+
+def _events(connection: BoxConnection, words: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for line in connection.lines(["python3", "-ISB", PROGRAM, *words]):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and "event" in event:
+            yield event

@@ -1,0 +1,48 @@
+"""What the program on a box needs to know of each profile, taken from where the units are made: one truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpubox.profile_deployment import model_mount
+from gpubox.switch_program.profiles import BoxProfile
+
+if TYPE_CHECKING:
+    from gpubox.box import Box
+    from gpubox.deployment import Deployment
+    from gpubox.profile_files import LoadedProfile
+
+
+def box_profile(loaded: LoadedProfile, deployment: Deployment, box: Box, file: str, verdict: str) -> BoxProfile:
+    """Return a profile as the box's program takes it.
+
+    Args:
+        loaded: the profile.
+        deployment: of it on the box, with its conflicts.
+        box: the box.
+        file: path of its unit or Quadlet there.
+        verdict: why the planner says that it does not fit; empty where it does not say so.
+    """
+    profile = loaded.profile
+    return BoxProfile(
+        name=loaded.name,
+        file=file,
+        port=profile.port,
+        gpus=profile.gpus if isinstance(profile.gpus, str) else [box.gpu_uuid(gpu) for gpu in profile.gpus],
+        conflicts=[service.removesuffix(".service") for service in deployment.conflicts],
+        image=deployment.image,
+        models=model_files(loaded, box),
+        start_timeout_s=profile.health.start_timeout,
+        stop_timeout_s=profile.health.stop_timeout,
+        api_key_file=profile.security.api_key_file or "",
+        verdict=verdict,
+    )
+
+
+def model_files(loaded: LoadedProfile, box: Box) -> list[str]:
+    """Return the paths on a box of all files of a profile's model."""
+    model = loaded.profile.model
+    if model.path is not None:
+        return [model.path]
+    mount, _ = model_mount(model, box)
+    return [f"{mount.source}/snapshots/{model.revision}/{file.name}" for file in model.files or ()]

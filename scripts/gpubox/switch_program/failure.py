@@ -1,0 +1,235 @@
+"""Why a server did not come up, in words: read from how it ended and from what it, Podman and systemd logged.
+
+The messages are those of ik_llama.cpp at 29a54f4, of CUDA 12 and 13, and of Podman 4.9 and 5.4.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+
+from gpubox.errors import ServerExitedError
+
+LINES_SHOWN = 12
+MEND_CDI = "run `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`, or `systemctl restart nvidia-cdi-refresh`"
+PORT_REMEDY = "`ss -ltnp` shows who has it; end that, or give the profile another port"
+FETCH = "run playbooks/models.yml to fetch it again"
+# What Podman and conmon print at every start and stop.
+_NOISE = re.compile(
+    r"^[0-9a-f]{64}$|^\s*$|^(Started|Starting|Stopping|Stopped) |^time=\S+ level=warning|^conmon \w+ <n?warn>"
+    r"|^\d{4}-\d\d-\d\d \S+ \S+ UTC m=\S+ (container|image|volume|network) "
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a server that does not serve.
+
+    Attributes:
+        lines: what it, Podman and systemd logged, oldest first.
+        exit_status: as a shell shows it; 0 while it runs.
+        result: systemd's word for its end: `exit-code`, `oom-kill`, `timeout`, …
+        timeout_s: seconds that it had, where they were too few; else 0.
+        answer: what was wrong with its answer, if there was one.
+        progress: how much of the model it had read, in words.
+        verdict: why the planner said that it would not fit; empty where it did not.
+    """
+
+    lines: tuple[str, ...]
+    exit_status: int = 0
+    result: str = ""
+    timeout_s: float = 0.0
+    answer: str = ""
+    progress: str = ""
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class _Cause:
+    """A line that tells a cause.
+
+    Attributes:
+        sign: found in the line.
+        fault: what is wrong, with the sign's groups.
+        remedy: what to do.
+        fits: whether the planner's verdict says more than the remedy.
+    """
+
+    sign: re.Pattern[str]
+    fault: str
+    remedy: str
+    memory: bool = False
+
+
+_LESS = "lower server.ctx_size or server.ubatch_size, or move experts to the CPU; `gpubox plan` names the nearest change"
+_OTHER_ARCHITECTURE = "build the image for this GPU: run playbooks/image.yml with this box in it"
+_NEWER_DRIVER = "install a newer driver: run playbooks/provision.yml, then reboot"
+# The first that is found counts, so the more certain ones come first.
+_CAUSES = (
+    _Cause(
+        re.compile(r"allocating ([\d.]+) MiB on device (\d+): cudaMalloc failed: out of memory"),
+        "CUDA is out of memory: GPU {1} has no {0} MiB left",
+        _LESS,
+        memory=True,
+    ),
+    _Cause(re.compile(r"CUDA error: out of memory"), "CUDA is out of memory", _LESS, memory=True),
+    _Cause(
+        re.compile(r"has no device code compatible with CUDA arch (\d+)\. .*compiled for: (.*?)\s*$"),
+        "the image has no code for this GPU: it was built for {1}, and the GPU is {0}",
+        _OTHER_ARCHITECTURE,
+    ),
+    _Cause(
+        re.compile(r"no kernel image is available for execution on the device"),
+        "the image has no code for this GPU",
+        _OTHER_ARCHITECTURE,
+    ),
+    _Cause(
+        re.compile(r"CUDA driver version is insufficient for CUDA runtime version"),
+        "the driver is too old for the CUDA of the image",
+        _NEWER_DRIVER,
+    ),
+    _Cause(
+        re.compile(r"unsatisfied condition: (cuda[^\s,]+)"),
+        "the driver is too old for the image, which wants {0}",
+        _NEWER_DRIVER,
+    ),
+    _Cause(
+        re.compile(r"unresolvable CDI devices? (.+?)\s*$"),
+        "the CDI specification has no {0}",
+        MEND_CDI,
+    ),
+    _Cause(
+        re.compile(r"stat(?:fs)? (\S*(?:nvidia|cuda)\S*?):? no such file or directory"),
+        "the CDI specification names {0}, which is gone, as after an update of the driver",
+        MEND_CDI,
+    ),
+    _Cause(
+        re.compile(r"(?i)failed to stat CDI host device \W*([\w/.-]+)"),
+        "the CDI specification names {0}, which is gone, as after an update of the driver",
+        MEND_CDI,
+    ),
+    _Cause(
+        re.compile(r"(?i)driver/library version mismatch"),
+        "the driver that is loaded is not the one that is installed",
+        "reboot",
+    ),
+    _Cause(
+        re.compile(r"(?i)failed to initialize CUDA: (.+?)\s*$|no CUDA-capable device is detected"),
+        "CUDA finds no GPU",
+        f"does nvidia-smi list it? If it does, the container is not given it: {MEND_CDI}",
+    ),
+    _Cause(
+        re.compile(r"error: (?:unknown|invalid) argument: (\S+)"),
+        "the server knows no flag {0}",
+        "correct the profile (`gpubox check`), or engine.commit where the image is of another commit",
+    ),
+    _Cause(
+        re.compile(r"error: (legacy speculative option .+)$"),
+        "{0}",
+        "correct the profile's speculative or extra_args",
+    ),
+    _Cause(
+        re.compile(r"data is not within the file bounds, model is corrupted or incomplete"),
+        "the model file is cut off",
+        FETCH,
+    ),
+    _Cause(
+        re.compile(r"invalid magic characters:? '?([^']*)'?"),
+        "the model file is no GGUF: it begins with {0}",
+        FETCH,
+    ),
+    _Cause(re.compile(r"failed to read key-value pairs|failed to read tensor"), "the model file is damaged", FETCH),
+    _Cause(
+        re.compile(r"unknown model architecture: '(\S+)'"),
+        "this build of the server does not know the architecture {0}",
+        "name a newer engine.commit in the profile and run playbooks/image.yml",
+    ),
+    _Cause(
+        re.compile(r"gguf_init_from_file: failed to open (?:GGUF file )?'?([^']+?)'?(?: \(|$)"),
+        "there is no model file {0} in the container",
+        "run playbooks/models.yml, then playbooks/profiles.yml",
+    ),
+    _Cause(
+        re.compile(r"couldn't bind to server socket: hostname=(\S+) port=(\d+)"),
+        "{0}:{1} is taken inside the container",
+        PORT_REMEDY,
+    ),
+    _Cause(
+        re.compile(r"listen \w+ (\S+): bind: address already in use"),
+        "the port of {0} is in use",
+        PORT_REMEDY,
+    ),
+    _Cause(
+        re.compile(r"(?i)Error: (?:.*: )?(\S+): image not known|no such image:? (\S+)|unable to find (\S+) in local"),
+        "the image is not on the box",
+        "run playbooks/image.yml",
+    ),
+    _Cause(
+        re.compile(r"pinging container registry (\S+?): .*?([^:]+)$"),
+        "the image is not on the box, and the registry {0} can't be reached ({1})",
+        "run playbooks/image.yml",
+    ),
+    _Cause(
+        re.compile(r"(?i)no space left on device"),
+        "a disk is full",
+        "free space where Podman keeps containers: podman system df, podman system prune",
+    ),
+    _Cause(
+        re.compile(r"std::bad_alloc|unable to allocate CPU buffer|failed to allocate CPU buffer"),
+        "the host has too little memory",
+        _LESS,
+        memory=True,
+    ),
+)
+_OOM_KILL = re.compile(r"(?i)oom-kill|killed by the OOM killer|Out of memory: Killed process")
+
+
+def explain(place: str, evidence: Evidence) -> ServerExitedError:
+    """Return why a server does not serve, what to do, and its last lines.
+
+    Args:
+        place: the profile.
+        evidence: what is known.
+    """
+    fault, remedy = _why(evidence)
+    if evidence.progress and not evidence.timeout_s:
+        fault = f"{fault} ({evidence.progress})"
+    telling = [line.rstrip() for line in evidence.lines if not _NOISE.search(line)]
+    return ServerExitedError(place, fault, remedy, telling[-LINES_SHOWN:])
+
+
+def _why(evidence: Evidence) -> tuple[str, str]:
+    if not evidence.timeout_s:
+        for cause in _CAUSES:
+            match = next(filter(None, map(cause.sign.search, evidence.lines)), None)
+            if match:
+                remedy = evidence.verdict if cause.memory and evidence.verdict else cause.remedy
+                return cause.fault.format(*(group or "" for group in match.groups())), remedy
+    if evidence.result == "oom-kill" or any(_OOM_KILL.search(line) for line in evidence.lines):
+        return "the kernel killed it for want of memory (OOM killer)", evidence.verdict or _LESS
+    if evidence.timeout_s:
+        seen = f"; {evidence.progress}" if evidence.progress else "; it read nothing of its model"
+        fault = f"it did not answer within {evidence.timeout_s:g} s{seen}"
+        return fault, "if it is only slow, raise health.start_timeout in the profile, or switch with --timeout"
+    if evidence.answer:
+        return evidence.answer, "see its last lines"
+    return _ending(evidence.exit_status)
+
+
+def _ending(status: int) -> tuple[str, str]:
+    """Tell a bare exit status: what 128 and a signal mean."""
+    if status == 128 + signal.SIGILL:
+        return (
+            "illegal instruction: the image was built for another CPU",
+            "build it on this box, or without GGML_NATIVE: run playbooks/image.yml",
+        )
+    if status == 128 + signal.SIGKILL:
+        return "it was killed (SIGKILL)", "if nobody did, the memory was short: journalctl -k -g oom"
+    if status > 128:
+        try:
+            name = signal.Signals(status - 128).name
+        except ValueError:
+            name = f"signal {status - 128}"
+        return f"it crashed ({name})", "see its last lines; all of them are in its journal"
+    return f"it ended with exit status {status}", "see its last lines; all of them are in its journal"

@@ -1,0 +1,155 @@
+"""What must be true before anything is stopped; all faults at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpubox.errors import GpuboxError
+from gpubox.port_holder import require_free_port
+from gpubox.switch_program import gpus, model_files, units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gpubox.switch_program.profiles import BoxProfile
+
+PODMAN_S = 30.0
+QUADLETS = ("/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What the checks found out.
+
+    Attributes:
+        sizes: bytes of the model's files, by path.
+        cards: the GPUs that must be free; `used_mib` is what may stay in use of each.
+        image: the image's ID, 12 digits.
+    """
+
+    sizes: dict[str, int]
+    cards: list[gpus.Card]
+    image: str
+
+    @property
+    def size(self) -> int:
+        """Of the whole model, bytes."""
+        return sum(self.sizes.values())
+
+
+class RefusedError(GpuboxError):
+    """A switch that was not begun; carries every fault.
+
+    Args:
+        faults: at least one.
+    """
+
+    def __init__(self, faults: Sequence[GpuboxError]) -> None:
+        super().__init__(faults[0].place, faults[0].fault, faults[0].remedy)
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.faults))
+
+
+def preflight(profile: BoxProfile, stops: Sequence[BoxProfile], sizes: Mapping[str, int]) -> Ready:
+    """Check that a profile can be started once others have stopped.
+
+    Args:
+        profile: to be started.
+        stops: those that serve now and will stop.
+        sizes: of model files when they last served.
+
+    Raises:
+        RefusedError: with everything that is wrong.
+    """
+    found: dict[str, int] = {}
+    held: list[gpus.Card] = []
+    image: list[str] = []
+
+    checks: list[Callable[[], None]] = [
+        lambda: _verdict(profile),
+        lambda: _unit(profile),
+        lambda: image.append(_image(profile)),
+        lambda: found.update({str(file): model_files.check(file, sizes) for file in model_files.all_parts(profile.models)}),
+        lambda: _port(profile, stops),
+        lambda: held.extend(_gpus(profile, {one.name for one in (*stops, profile)})),
+    ]
+    with ThreadPoolExecutor(len(checks)) as pool:
+        faults = [fault for fault in pool.map(_fault, checks) if fault]
+    if faults:
+        raise RefusedError(faults)
+    return Ready(found, held, image[0])
+
+
+def _fault(check: Callable[[], None]) -> GpuboxError | None:
+    try:
+        check()
+    except GpuboxError as error:
+        return error
+    return None
+
+
+def _verdict(profile: BoxProfile) -> None:
+    if profile.verdict:
+        raise GpuboxError(profile.name, "does not fit this box", profile.verdict)
+
+
+def _unit(profile: BoxProfile) -> None:
+    if not Path(profile.file).exists():
+        raise GpuboxError(profile.file, "is missing", "run playbooks/profiles.yml")
+    generator = next((path for path in QUADLETS if Path(path).exists()), None)
+    if profile.file.endswith(".container") and generator:
+        folder = str(Path(profile.file).parent)
+        said = subprocess.run(
+            [generator, "-dryrun"],
+            env={**os.environ, "QUADLET_UNIT_DIRS": folder},
+            capture_output=True, text=True, timeout=PODMAN_S, check=False,
+        )  # fmt: skip  # one call
+        if f"---{profile.unit}---" not in said.stdout:
+            told = [line for line in said.stderr.splitlines() if Path(profile.file).name in line]
+            fault = "Podman makes no service of it" + (f": {told[-1].partition('quadlet-generator')[2]}" if told else "")
+            raise GpuboxError(profile.file, fault, "run playbooks/profiles.yml")
+    state = units.show(profile.unit)
+    if state.load != "loaded" or state.stale == "yes":
+        units.reload_units()
+        state = units.show(profile.unit)
+    if state.load != "loaded":
+        raise GpuboxError(profile.unit, f"systemd has no such service ({state.load})", "run playbooks/profiles.yml")
+
+
+def _image(profile: BoxProfile) -> str:
+    argv = ["podman", "image", "inspect", "--format", "{{.Id}}", profile.image]
+    said = subprocess.run(argv, capture_output=True, text=True, timeout=PODMAN_S, check=False)
+    if said.returncode:
+        raise GpuboxError(profile.image, "the image is not on the box", "run playbooks/image.yml, or podman pull it")
+    return said.stdout.strip().rpartition(":")[2][:12]
+
+
+def _port(profile: BoxProfile, stops: Sequence[BoxProfile]) -> None:
+    if any(one.port == profile.port for one in stops) or units.show(profile.unit).up:
+        return
+    require_free_port("127.0.0.1", profile.port)
+
+
+def _gpus(profile: BoxProfile, stopping: set[str]) -> list[gpus.Card]:
+    if profile.gpus == "none":
+        return []
+    present = gpus.cards()
+    wanted = gpus.chosen(profile.gpus, present)
+    uuids = {card.uuid for card in wanted}
+    holders = [one for one in gpus.holders() if one.uuid in uuids]
+    strangers = [one for one in holders if one.unit not in stopping]
+    if strangers:
+        fault = "is held by what this switch does not stop: " + "; ".join(map(str, strangers))
+        raise GpuboxError("VRAM", fault, "end that process, or give the profile other GPUs")
+    leaving = {uuid: sum(one.mib for one in holders if one.uuid == uuid) for uuid in uuids}
+    # What is in use beyond any process's memory is the driver's own, and stays.
+    return [
+        gpus.Card(card.index, card.uuid, max(card.used_mib - leaving[card.uuid], 0), card.total_mib) for card in wanted
+    ]

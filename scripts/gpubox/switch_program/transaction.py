@@ -1,0 +1,261 @@
+"""One switch, as a transaction: the new profile serves in the end, or the old one serves again.
+
+    preflight ─▶ prewarm ─▶ stop ─▶ free ─▶ load ─▶ watch ─▶ switched
+        │           │         │       │       │       │
+        └─ refused ─┘         └───────┴─ roll back ───┘─▶ rolled back, or failed where the old one does not serve either
+
+Every step is written down before it begins. Whatever ends the program, the next one to hold the lock (started by
+systemd after a kill, by the boot after a loss of power) finds the switch unended and ends it: with the new profile where
+it had answered, else with the old one.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpubox.errors import GpuboxError
+from gpubox.switch_program import gpus, memory, model_files, proof, units
+from gpubox.switch_program.preflight import Ready, preflight
+from gpubox.switch_program.state import FAILED, REFUSED, ROLL_BACK, ROLLED_BACK, SWITCHED, State, StateFile, Switch, now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpubox.switch_program.events import Events
+    from gpubox.switch_program.memory import LoadProgress
+    from gpubox.switch_program.profiles import BoxProfile
+
+STOP_GRACE_S = 30.0  # beyond a profile's own limit; systemd kills before
+FREE_S = 120.0
+WATCH_S = 10.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a switch is done.
+
+    Attributes:
+        timeout_s: for the new profile's load; None takes the profile's own.
+        watch_s: how long the new profile is watched before the old one is given up.
+        prewarm: read the model into the page cache first: `yes`, `no`, or `auto` where the memory allows.
+        prewarm_rate: bytes per second.
+    """
+
+    timeout_s: float | None = None
+    watch_s: float = WATCH_S
+    prewarm: str = "auto"
+    prewarm_rate: float = 1e9
+
+
+class ShutDownError(Exception):
+    """The box is going down; the boot ends the switch."""
+
+
+class Transaction:
+    """A switch under way. The caller holds the lock.
+
+    Args:
+        file: of the state.
+        state: as read from it.
+        profiles: of this box, by name.
+        events: told of every step.
+    """
+
+    def __init__(self, file: StateFile, state: State, profiles: Mapping[str, BoxProfile], events: Events) -> None:
+        self._file = file
+        self._state = state
+        self._profiles = profiles
+        self._events = events
+
+    def run(self, switch: Switch, options: Options) -> Switch:
+        """Do a switch; its outcome and reason stand in the state's `switch` in the end.
+
+        Args:
+            switch: with id, target and who asked.
+            options: how.
+
+        Raises:
+            GpuboxError: the state can't be written; nothing was touched.
+            ShutDownError: the box is going down.
+        """
+        profile = self._profiles[switch.to]
+        stops = conflicting(profile, self._profiles, self._state.active)
+        switch.stops, switch.began = [one.name for one in stops], now()
+        self._state.switch = switch
+        self._step(switch, "preflight", _plan(switch))
+        try:
+            ready = preflight(profile, stops, self._state.sizes)
+            self._prewarm(switch, ready, options)
+        except GpuboxError as error:
+            return self._end(switch, REFUSED, str(error))
+        try:
+            self._go(switch, ready, options)
+        except Exception as error:
+            if units.shutting_down():
+                raise ShutDownError from error
+            if not isinstance(error, GpuboxError):
+                sys.excepthook(*sys.exc_info())  # ours to mend, but the box must serve first
+            return self.roll_back(switch, str(error) or repr(error))
+        self._state.active = {name: since for name, since in self._state.active.items() if name not in switch.stops}
+        self._state.active[switch.to] = now()
+        unhashed = {path: size for path, size in ready.sizes.items() if not model_files.hashed(Path(path))}
+        self._state.sizes.update(unhashed)
+        return self._end(switch, SWITCHED, "")
+
+    def recover(self, switch: Switch) -> Switch:
+        """End a switch that was interrupted, or one that failed before the box was started again."""
+        how = f"it was interrupted in the step {switch.step}"
+        if not switch.touched:
+            return self._end(switch, REFUSED, f"{how}; nothing had been touched")
+        if switch.proven and not switch.outcome:
+            self._events.step("watch", f"{how}, when {switch.to} had already answered")
+            try:
+                self._serve(self._profiles[switch.to], None)
+            except (GpuboxError, KeyError) as error:
+                return self.roll_back(switch, f"{how}, and {error}")
+            self._state.active = {name: since for name, since in self._state.active.items() if name not in switch.stops}
+            self._state.active[switch.to] = now()
+            return self._end(switch, SWITCHED, how)
+        return self.roll_back(switch, switch.reason if switch.outcome else how)
+
+    def roll_back(self, switch: Switch, reason: str) -> Switch:
+        """Stop the new profile and let the old ones serve again.
+
+        Args:
+            switch: that failed.
+            reason: why.
+
+        Raises:
+            ShutDownError: the box is going down.
+        """
+        self._step(switch, ROLL_BACK, reason, must=False)
+        try:
+            if switch.to in self._profiles:
+                self._stop(self._profiles[switch.to])
+            else:
+                units.stop(f"{switch.to}.service", STOP_GRACE_S)
+            if not switch.rollback:
+                return self._end(switch, FAILED, f"{reason}\nnothing serves in its place, as was asked for")
+            if not switch.stops:
+                return self._end(switch, FAILED, f"{reason}\nnothing had served before")
+            for name in switch.stops:
+                self._serve(self._profiles[name], None)
+                self._state.active.setdefault(name, now())
+        except (GpuboxError, KeyError) as error:
+            if units.shutting_down():
+                raise ShutDownError from error
+            for name in switch.stops:
+                if name in self._profiles:
+                    self._stop(self._profiles[name], check=False)
+            text = f"{reason}\nand the old profile does not serve again either: {error}"
+            return self._end(switch, FAILED, text)
+        return self._end(switch, ROLLED_BACK, reason)
+
+    def _go(self, switch: Switch, ready: Ready, options: Options) -> None:
+        """Do what touches services, up to the last look at the new one."""
+        profile = self._profiles[switch.to]
+        self._step(switch, "stop", ", ".join(switch.stops) or "nothing has to stop")
+        for name in switch.stops:
+            self._stop(self._profiles[name])
+        if units.show(profile.unit).up:
+            self._stop(profile)
+        self._step(switch, "free", f"the memory of {len(ready.cards)} GPUs" if ready.cards else "no GPU is needed")
+        if ready.cards:
+            gpus.wait_until_free(ready.cards, FREE_S, lambda said: self._events.step("free", f"waiting: {said}"))
+        self._step(switch, "load", f"{profile.name}, image {ready.image}")
+        taken = self._serve(profile, options.timeout_s, ready.size)
+        self._step(switch, "watch", f"{profile.name} has answered a completion after {taken:.1f} s")
+        proof.watch(profile, options.watch_s)
+
+    def _serve(self, profile: BoxProfile, timeout_s: float | None, size: int = 0) -> float:
+        """Start a profile where it does not run, and wait until it serves; return the seconds that it took."""
+        size = size or sum(file.stat().st_size for file in model_files.all_parts(profile.models) if file.exists())
+        if not units.show(profile.unit).up:
+            units.start(profile.unit)
+
+        def on_progress(progress: LoadProgress) -> None:
+            self._events.progress(f"{profile.name}: {progress}", progress.done, progress.size)
+
+        return proof.wait_until_served(profile, size, timeout_s or profile.start_timeout_s, on_progress)
+
+    def _stop(self, profile: BoxProfile, *, check: bool = True) -> None:
+        try:
+            units.stop(profile.unit, profile.stop_timeout_s + STOP_GRACE_S)
+        except GpuboxError:
+            if check:
+                raise
+
+    def _prewarm(self, switch: Switch, ready: Ready, options: Options) -> None:
+        if options.prewarm == "no":
+            return
+        fault = memory.prewarm_fault(ready.size)
+        if fault and options.prewarm == "yes":
+            raise GpuboxError(switch.to, f"can't be prewarmed: {fault}", "switch with --no-prewarm")
+        if fault:
+            return
+        self._step(switch, "prewarm", "the model is read into memory while the old profile still serves")
+        files = model_files.all_parts(self._profiles[switch.to].models)
+        progress = memory.LoadProgress(ready.size)
+        begun = time.monotonic()
+
+        def on_progress(done: int, _: int) -> None:
+            progress.update(done, time.monotonic() - begun)
+            self._events.progress(f"{switch.to}: {progress}", progress.done, progress.size)
+
+        memory.prewarm(files, options.prewarm_rate, on_progress)
+
+    def _step(self, switch: Switch, step: str, text: str, *, must: bool = True) -> None:
+        switch.step = step
+        switch.outcome = switch.ended = ""
+        switch.steps.append([step, now()])
+        self._write(must=must)
+        self._events.step(step, text)
+
+    def _write(self, *, must: bool) -> None:
+        """Write the state; a way back must not end because it can't be written down: the next boot would find it unended."""
+        try:
+            self._file.write(self._state)
+        except GpuboxError as error:
+            if must:
+                raise
+            self._events.step("state", str(error))
+
+    def _end(self, switch: Switch, outcome: str, reason: str) -> Switch:
+        switch.outcome, switch.reason, switch.ended = outcome, reason, now()
+        if outcome == FAILED:
+            gone = {switch.to, *switch.stops}
+            self._state.active = {name: since for name, since in self._state.active.items() if name not in gone}
+        self._write(must=False)
+        self._events.end(outcome, summary(switch), id=switch.id, active=sorted(self._state.active))
+        return switch
+
+
+def conflicting(
+    profile: BoxProfile, profiles: Mapping[str, BoxProfile], active: Mapping[str, str]
+) -> list[BoxProfile]:
+    """Return the profiles that must stop for one: those that serve or should, and can't serve beside it."""
+    return [
+        profiles[name]
+        for name in profile.conflicts
+        if name in profiles and (name in active or units.show(profiles[name].unit).up)
+    ]
+
+
+def summary(switch: Switch) -> str:
+    """Return the end of a switch in words."""
+    old = ", ".join(switch.stops)
+    if switch.outcome == SWITCHED:
+        return f"{switch.to} serves" + (f" ({switch.reason})" if switch.reason else "")
+    if switch.outcome == ROLLED_BACK:
+        return f"{old} serves again, because {switch.to} does not: {switch.reason}"
+    if switch.outcome == REFUSED:
+        return f"nothing was changed: {switch.reason}"
+    return f"NOTHING SERVES in place of {old or switch.to}: {switch.reason}"
+
+
+def _plan(switch: Switch) -> str:
+    return f"stop {', '.join(switch.stops) or 'nothing'}, start {switch.to}; asked for by {switch.by}"

@@ -1,0 +1,84 @@
+"""A server with llama-server's command line that behaves as a file beside its model says: `/models/ALIAS.json`.
+
+    load_s      seconds of load; meanwhile it reads its model, bit by bit, and answers nothing, as ik_llama.cpp
+    hangs       it never gets ready
+    crashes     it ends in the middle of its load, with these `lines` and this `status`
+    refuses     it is healthy, and fails every completion
+    dies_s      seconds after its first completion it ends, with `status` 1
+    stubborn    it ignores SIGTERM
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import socketserver
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+PIECES = 20
+
+
+def option(*names: str) -> str:
+    return next(sys.argv[at + 1] for at, word in enumerate(sys.argv) if word in names)
+
+
+def load(model: Path, behaviour: dict[str, Any]) -> None:
+    seconds = behaviour.get("load_s", 0.0)
+    with model.open("rb") as file:
+        for piece in range(PIECES):
+            file.read(model.stat().st_size // PIECES)
+            time.sleep(seconds / PIECES)
+            if piece == PIECES // 2 and behaviour.get("crashes"):
+                print("\n".join(behaviour.get("lines", [])), file=sys.stderr, flush=True)
+                os._exit(behaviour.get("status", 1))
+    while behaviour.get("hangs"):
+        time.sleep(1)
+
+
+def main() -> None:
+    model, alias = Path(option("-m", "--model")), option("--alias", "-a")
+    described = model.with_name(f"{alias}.json")
+    behaviour: dict[str, Any] = json.loads(described.read_text()) if described.exists() else {}
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if behaviour.get("stubborn") else lambda *_: os._exit(0))
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer(200, {"status": "ok"})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            if behaviour.get("refuses"):
+                self.answer(500, {"error": {"code": 500, "message": "Compute error."}})
+                return
+            self.answer(200, {"content": "x", "model": alias})
+            if "dies_s" in behaviour:
+                threading.Timer(behaviour["dies_s"], os._exit, [1]).start()
+
+        def answer(self, status: int, value: object) -> None:
+            body = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+        daemon_threads = True
+
+    server = Server(("0.0.0.0", int(option("--port"))), Handler)
+    print(f"loading {model}", file=sys.stderr, flush=True)
+    load(model, behaviour)
+    print("server is listening", file=sys.stderr, flush=True)
+    server.serve_forever()
+
+
+main()
