@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON_OK := import sys; v = sys.version_info[:2]; sys.exit(f"gpubox needs Python 3.11 or newer (this is {v[0]}.{v[1]}); run: make PYTHON=python3.12 ..." if v < (3, 11) else 0)
 
-.PHONY: help demo test lint format e2e e2e-provision e2e-switch e2e-image box box-down bench schema golden clean
+.PHONY: help demo test lint format e2e e2e-page e2e-provision e2e-switch e2e-image box box-down bench schema golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +39,16 @@ format: $(VENV)/.dev ## let ruff format the Python code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-e2e: $(VENV)/.dev ## tests on real boxes (root; installs what boxes need with apt-get)
+$(VENV)/.browser: $(VENV)/.dev
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --group browser
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || apt-get install -qq --yes chromium >/dev/null
+	@touch $@
+
+e2e: $(VENV)/.dev $(VENV)/.browser ## tests on real boxes (root; installs what boxes need with apt-get)
 	@$(BIN)/python -m pytest -m "e2e and not compiles and not provisions and not matrix"
+
+e2e-page: $(VENV)/.browser ## the HTML page in Chromium, with axe-core (half a minute)
+	@$(BIN)/python -m pytest -m browser
 
 e2e-provision: $(VENV)/.dev ## the roles of a host on boxes (root; ten minutes and more)
 	@$(BIN)/python -m pytest -m provisions

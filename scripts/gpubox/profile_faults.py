@@ -52,13 +52,19 @@ _GPUS = ("must be `all`, `none`, or a list of GPU indices and UUIDs", "e.g. [0, 
 _LAYERS = ("must be layer numbers and ranges", "e.g. 3-6,40-42")
 
 
-def fault_of(error: Any, document: dict[str, Any], file_of: Callable[[Place], str]) -> Fault:  # noqa: ANN401  # pydantic's ErrorDetails
+def fault_of(
+    error: Any,  # noqa: ANN401  # pydantic's ErrorDetails
+    document: dict[str, Any],
+    file_of: Callable[[Place], str],
+    form: type[BaseModel] = Profile,
+) -> Fault:
     """Return the fault that one of pydantic's errors describes.
 
     Args:
         error: an item of `ValidationError.errors()`.
         document: what was validated.
         file_of: the file that wrote the value at a place.
+        form: the model that it was validated with.
     """
     place: Place = error["loc"]
     kind: str = error["type"]
@@ -66,7 +72,7 @@ def fault_of(error: Any, document: dict[str, Any], file_of: Callable[[Place], st
         place = ("gpus",)
         fault, remedy = _GPUS
     elif kind == "extra_forbidden":
-        return Fault(file_of(place), dotted(place), "unknown field", remedy=_unknown_field_remedy(place))
+        return Fault(file_of(place), dotted(place), "unknown field", remedy=_unknown_field_remedy(place, form))
     elif kind == "string_pattern_mismatch":
         default = _LAYERS if place[-1] == "layers" else (error["msg"], "")
         fault, remedy = _PATTERNS.get(error["ctx"]["pattern"], default)
@@ -158,11 +164,13 @@ def _missing_remedy(place: Place) -> str:
     return "give `repo`, `revision` and `files`, or `path`" if place == ("model",) else ""
 
 
-def _unknown_field_remedy(place: Place) -> str:
+def _unknown_field_remedy(place: Place, form: type[BaseModel]) -> str:
     name = str(place[-1])
-    siblings = _fields_around(place)
+    siblings = _fields_around(place, form)
     if guess := nearest(name, siblings):
         return guess
+    if form is not Profile:
+        return f"known are: {', '.join(siblings)}"
     homes: dict[str, type[BaseModel]] = {"server": ServerOptions, "sampling": Sampling, "the top level": Profile}
     for home, model in homes.items():
         if name in model.model_fields:
@@ -173,9 +181,8 @@ def _unknown_field_remedy(place: Place) -> str:
     return f"known are: {', '.join(siblings)}" if siblings else ""
 
 
-def _fields_around(place: Place) -> list[str]:
-    """Return the names of the fields of the model in which `place` lies."""
-    model: type[BaseModel] = Profile
+def _fields_around(place: Place, model: type[BaseModel]) -> list[str]:
+    """Return the names of the fields of the model in which `place` lies, seen from the document's own."""
     for key in place[:-1]:
         if isinstance(key, int) or key not in model.model_fields:
             continue

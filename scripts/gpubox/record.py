@@ -19,14 +19,16 @@ class Workload:
     """One question put to an endpoint.
 
     Attributes:
-        name: stable name, e.g. `pp2048+tg128`.
-        n_prompt: prompt length, tokens, exact.
-        n_gen: tokens to generate.
+        name: stable name, e.g. `pp2048+tg128`, `pp512+tg128@8192` or `code`.
+        n_prompt: prompt length, tokens, exact; 0 where a text says it.
+        n_gen: tokens to generate; the most of them where a text is asked, which the model may end earlier.
         seed: seed of the prompts; repetition i uses a prompt of its own derived from (seed, i).
         min_reps: measured repetitions before the interval may stop the run.
         max_reps: the cap.
         target: half-width of the 95 % interval relative to the mean at which the run may stop (0.01 = 1 %).
         budget_s: seconds after which no repetition is begun once three are valid; None for no limit.
+        depth: tokens that stand before the prompt and come from the server's cache, as in a conversation.
+        text: the collection of prompts that are asked instead of random words; empty for these.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Workload:
     max_reps: int = 15
     target: float = 0.01
     budget_s: float | None = None
+    depth: int = 0
+    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -212,3 +212,21 @@ def assert_port_free(port: int, within_s: float = 2) -> None:
             return
         assert time.monotonic() < end, f"something still listens on {port}"
         time.sleep(0.05)
+
+
+def test_a_workload_file_is_measured_entry_by_entry_and_what_does_not_fit_is_left_out(console: Bench) -> None:
+    (console.folder / "mine.yml").write_text(
+        "max_reps: 3\nmeasure:\n- {prompt: 64, generate: 16}\n- {depth: 64, prompt: 32, generate: 16}\n"
+        "- {text: prose, generate: 32}\n- {prompt: 8000, generate: 16}\n"
+    )
+    with standin("--n-ctx", "1024") as url:
+        done = console.run("bench", "--endpoint", url, "--workload", "mine.yml")
+    assert done.returncode == 0, done.stderr
+    assert {result["workload"] for result in console.results()} == {"pp64+tg16", "pp32+tg16@64", "prose"}
+    left_out = "pp8000+tg16 is left out: 8000 prompt + 16 generated tokens exceed its context of 1024"
+    assert left_out in done.stderr.splitlines()
+
+
+def test_a_workload_and_lengths_together_are_refused(console: Bench) -> None:
+    message = console.refusal("bench", "--endpoint", "http://127.0.0.1:1", "--workload", "agent", "--pp", "5")
+    assert message == ("gpubox: --workload: says itself how long prompts and answers are; leave --pp and --tg out\n")

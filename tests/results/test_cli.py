@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Command = Callable[..., tuple[int, str]]
 
-VERBS = ("results", "compare", "export", "report")
+VERBS = ("results", "compare", "verdict", "export", "report")
 
 
 @pytest.fixture
@@ -214,6 +214,15 @@ def test_compare_refuses_a_limit_that_is_no_percentage(
     assert capsys.readouterr().err.endswith(message)
 
 
+def test_verdict_refuses_two_sides_that_draft_alike(gpubox: Command, db: str) -> None:
+    with pytest.raises(UnknownRunError) as caught:
+        gpubox("verdict", "mtp", "run-1", "run-2", "--db", db)
+    assert str(caught.value) == (
+        "run-1 and run-2: have no workload in common that exactly one of them drafts in; "
+        "measure one profile with speculative and one without, with the same workloads"
+    )
+
+
 def test_export_writes_everything_oldest_first_and_reads_back(gpubox: Command, db: str, tmp_path: Path) -> None:
     status, text = gpubox("export", "--db", db)
     with Store.open(db) as store:
@@ -256,7 +265,8 @@ def test_report_refuses_a_baseline_that_it_does_not_hold(gpubox: Command, db: st
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_mistyped_database_is_refused_and_not_made(gpubox: Command, tmp_path: Path, verb: str) -> None:
     path = tmp_path / "typo.db"
+    names = {"compare": ["a", "b"], "verdict": ["mtp", "a", "b"]}.get(verb, [])
     with pytest.raises(ResultsError) as caught:
-        gpubox(verb, *(["a", "b"] if verb == "compare" else []), "--db", str(path))
+        gpubox(verb, *names, "--db", str(path))
     assert str(caught.value) == f"{path}: there is no such file; measure something first, or give another --db"
     assert not path.exists()

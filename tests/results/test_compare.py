@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -141,6 +142,53 @@ def test_a_regression_is_a_loss_over_the_limit_with_an_interval_beyond_zero() ->
     assert regressed(usual, fewer, 3) == []
 
 
+def answering(*texts: str) -> list[Sample]:
+    """Return one sample per answer, to prompts that are the same in every list."""
+    return [
+        a_sample(
+            index,
+            answer_sha256=sha256(text.encode()).hexdigest(),
+            extra={"prompt_sha256": f"prompt {index}", "answer": text},
+        )
+        for index, text in enumerate(texts)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("b", "sentence"),
+    [
+        (["one two three", "four"], "the same answers to all 2 prompts that both were asked"),
+        (["one two", "four"], "the same answers to all 2 prompts that both were asked"),
+        (
+            ["one too three", "four", "unasked"],
+            "1 of 2 answers changed; the first at character 5: A 'one two three', B 'one too three'",
+        ),
+    ],
+    ids=["equal", "cut short", "changed"],
+)
+def test_a_changed_answer_to_the_same_prompt_is_shown(b: list[str], sentence: str) -> None:
+    pair = compare_runs(a_run("r1"), a_run("r2"), answering("one two three", "four"), answering(*b))
+    assert pair.answers is not None
+    assert pair.answers.sentence == sentence
+
+
+def test_where_only_hashes_were_kept_a_change_is_counted() -> None:
+    a, b = ([replace(s, extra={"prompt_sha256": "p"}) for s in answering(text)] for text in ("x", "y"))
+    pair = compare_runs(a_run("r1"), a_run("r2"), a, b)
+    assert pair.answers is not None
+    assert pair.answers.sentence == "1 of 1 answers changed"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_where_one_side_drafts_the_verdict_on_mtp_is_part_of_the_comparison(turned: bool) -> None:  # noqa: FBT001  # a table's column
+    without, with_drafts = series([20.0, 20.1, 19.9], draft_n=None, draft_n_accepted=None), series([26.0, 26.1, 25.9])
+    sides = (with_drafts, without) if turned else (without, with_drafts)
+    pair = compare_runs(a_run("r1"), a_run("r2", batch="batch-2"), *sides)
+    assert pair.mtp is not None
+    assert pair.mtp.sentence.startswith("MTP helps by 30.0 %")
+    assert compare_runs(a_run("r1"), a_run("r2"), with_drafts, with_drafts).mtp is None
+
+
 def test_workloads_that_one_side_lacks_are_named() -> None:
     a = Selection("a", (a_run("r1"), a_run("r2", workload=LONG)))
     b = Selection("b", (a_run("r3"),))
@@ -161,6 +209,8 @@ def test_as_json_the_comparison_has_every_number_and_the_words() -> None:
         "run_b": "r2",
         "paired": False,
         "inputs": [{"path": "gpubox", "a": "0.1.0", "b": "0.2.0"}],
+        "mtp": None,
+        "answers": None,
     }
     assert metrics[1] == {
         "metric": "tg_tps",

@@ -68,6 +68,7 @@ class Job:
     pp: float
     tg: float
     burst: int
+    round_s: float
     chat: bool
     stream: bool
     truncated: bool
@@ -75,10 +76,10 @@ class Job:
     options: argparse.Namespace
 
     @classmethod
-    def of(cls, body: dict[str, Any], options: argparse.Namespace, *, chat: bool) -> Job:
-        """Return the job that a request asks for."""
+    def of(cls, body: dict[str, Any], options: argparse.Namespace, known: int, *, chat: bool) -> Job:
+        """Return the job that a request asks for, when its first `known` words are in the cache."""
         fault = options.fault
-        text = " ".join(message["content"] for message in body["messages"]) if chat else body["prompt"]
+        text = content_of(body, chat=chat)
         n_prompt = len(text.split()) + 1 + (len(TEMPLATE_WORDS) if chat else 0)
         if chat and fault == "miscount":
             n_prompt += 2
@@ -86,20 +87,42 @@ class Job:
         truncated = fault == "truncated" and n_prompt > 64
         seen = 64 if truncated else n_prompt
         cached = seen * 3 // 4 if fault == "cached" else 0
+        if known and body.get("cache_prompt", True) and not fault:
+            cached = min(seen - 1, known + (2 if chat else 1))  # what stands before the first word is known, too
+        if options.answer and not body.get("ignore_eos"):
+            n_gen = min(n_gen, options.answer)
+        burst = options.accepted + 1
+        tg = options.tg / options.slowdown
         return cls(
             n_prompt=n_prompt,
             evaluated=seen - cached,
             cached=cached,
             n_gen=max(1, n_gen // 2) if fault == "short" else n_gen,
             pp=options.pp / options.slowdown,
-            tg=options.tg / options.slowdown,
-            burst=options.accepted + 1,
+            tg=tg,
+            burst=burst,
+            round_s=options.round_ms / 1e3 if options.round_ms else burst / tg,
             chat=chat,
             stream=bool(body.get("stream")),
             truncated=truncated,
             fault=fault,
             options=options,
         )
+
+    @property
+    def rounds(self) -> int:
+        """Rounds that it takes; a whole one where the last is cut by the limit."""
+        return -(-(self.n_gen - 1) // self.burst)
+
+    @property
+    def counted(self) -> int:
+        """Tokens that the server counts: with `--drops` those of the last round beyond the limit, too."""
+        return 1 + self.rounds * self.burst if self.options.drops else self.n_gen
+
+    @property
+    def delivered(self) -> int:
+        """Tokens that are sent: with `--drops` only one of the round that reaches the limit."""
+        return 2 + (self.rounds - 1) * self.burst if self.options.drops and self.rounds else self.n_gen
 
     def last_event(self, predicted_ms: float) -> dict[str, Any]:
         """Return the event that ends an answer."""
@@ -123,13 +146,13 @@ class Job:
         timings: dict[str, Any] = {
             "prompt_n": self.evaluated,
             "prompt_ms": self.evaluated / self.pp * 1e3 * truth,
-            "predicted_n": self.n_gen,
+            "predicted_n": self.counted,
             "predicted_ms": predicted_ms * truth,
         }
         if self.options.engine == "llama_cpp":
             timings["cache_n"] = self.cached
         if self.options.accepted and (self.chat or self.options.engine == "llama_cpp"):
-            rounds = (self.n_gen - 1) // self.burst
+            rounds = self.rounds if self.options.drops else (self.n_gen - 1) // self.burst
             timings["draft_n"] = rounds * self.options.drafted
             timings["draft_n_accepted"] = rounds * self.options.accepted
         return timings
@@ -146,6 +169,7 @@ class Server(ThreadingHTTPServer):
         self.vocabulary = Words()
         self.ready_at = time.monotonic() + options.load_s
         self.answers = 0
+        self.last: list[str] = []
         super().__init__((options.host, options.port), Handler)
 
     def server_bind(self) -> None:
@@ -223,7 +247,11 @@ class Handler(BaseHTTPRequestHandler):
             self._send(404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}})
 
     def _generate(self, body: dict[str, Any], *, chat: bool) -> None:
-        job = Job.of(body, self.server.options, chat=chat)
+        words = content_of(body, chat=chat).split()
+        pairs = zip(self.server.last, words, strict=False)
+        known = next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(self.server.last), len(words)))
+        self.server.last = words
+        job = Job.of(body, self.server.options, known, chat=chat)
         started = time.perf_counter()
         wait_until(started + job.evaluated / job.pp)
         first = clock_start = time.perf_counter()
@@ -248,8 +276,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _tokens(self, job: Job, first: float) -> bool:
         """Send the tokens, each at its time, drafted ones in bursts; return whether the stream failed."""
-        for index in range(job.n_gen):
-            wait_until(first + (index + job.burst - 1) // job.burst * job.burst / job.tg)
+        for index in range(job.delivered):
+            wait_until(first + (index + job.burst - 1) // job.burst * job.round_s)
             if job.fault == "die" and self.server.answers > 2 and index == job.n_gen // 2:
                 os._exit(9)
             if job.fault == "garbage" and self.server.answers > 1 and index == 1:
@@ -267,6 +295,11 @@ class Handler(BaseHTTPRequestHandler):
     def _event_raw(self, payload: bytes) -> None:
         event = b"data: " + payload + b"\n\n"
         self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+
+
+def content_of(body: dict[str, Any], *, chat: bool) -> str:
+    """Return the text that a request holds."""
+    return " ".join(message["content"] for message in body["messages"]) if chat else str(body["prompt"])
 
 
 def piece(index: int, *, chat: bool) -> dict[str, Any]:
@@ -299,6 +332,15 @@ def main() -> None:
     parser.add_argument("--load-s", type=float, default=0.0, help="seconds until ready")
     parser.add_argument("--drafted", type=int, default=4, help="draft tokens per round")
     parser.add_argument("--accepted", type=int, default=0, help="of which accepted; 0: no drafts")
+    parser.add_argument("--round-ms", type=float, help="time of a round; by default what --tg leaves for its tokens")
+    parser.add_argument(
+        "--drops",
+        action="store_true",
+        help="count a whole last round and drop what is beyond the limit, as ik_llama does",
+    )
+    parser.add_argument(
+        "--answer", type=int, default=0, help="tokens until the model ends an answer by itself; 0: never"
+    )
     parser.add_argument("--fault", choices=FAULTS)
     parser.add_argument("--version", action="version", version="version: 1 (standin)")
     options, _ = parser.parse_known_args()  # a real llama-server's command line may follow

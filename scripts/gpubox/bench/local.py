@@ -39,6 +39,7 @@ def bench_locally(
     batch: str,
     watcher: Watcher,
     route: Route | None = None,
+    leave_out: bool = False,
 ) -> list[str]:
     """Serve `loaded` with `command`, run the workloads, stop the server; return the ids of the recorded runs.
 
@@ -52,6 +53,7 @@ def bench_locally(
         batch: id shared by the runs of one invocation.
         watcher: who is told of progress.
         route: `completion` or `chat`; chosen by the engine when None.
+        leave_out: leave out the workloads that the context can't hold.
 
     Raises:
         GpuboxError: the model file, the server, the endpoint or the results are at fault.
@@ -82,7 +84,9 @@ def bench_locally(
         watcher.say(f"{loaded.name}: ready after {took:.1f} s")
         try:
             with Endpoint(url, api_key=api_key) as endpoint:
-                ids = bench(store, endpoint, workloads, subject, batch=batch, watcher=watcher, route=route)
+                ids = bench(
+                    store, endpoint, workloads, subject, batch=batch, watcher=watcher, route=route, leave_out=leave_out
+                )
         except GpuboxError as error:
             if server.status is None:
                 raise

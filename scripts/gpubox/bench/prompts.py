@@ -44,18 +44,20 @@ class PromptMaker:
         self.correction = 0
         self._tokens_per_word = 1.0
 
-    def make(self, n_tokens: int, seed: str) -> str:
+    def make(self, n_tokens: int, seed: str, after: str = "") -> str:
         """Return a text that the server counts as exactly `n_tokens` tokens, template and special tokens included.
 
         Args:
             n_tokens: at least 1.
-            seed: equal seeds give equal texts, different seeds texts that differ from the first word on.
+            seed: equal seeds give equal texts, different seeds texts that differ from the first word on; a longer text
+                of the same seed goes on where a shorter one ends.
+            after: a text that comes first and whose tokens count too.
 
         Raises:
             EndpointError: no text of that count was found, or the template alone is longer.
         """
         words = random.Random(seed)  # noqa: S311  # test data, not a secret
-        text = self._words(words, n_tokens)
+        text = f"{after} {self._words(words, n_tokens)}".lstrip()
         room = n_tokens - self.count("")
         if room < 1:
             fault = f"{n_tokens} prompt tokens are not more than the {n_tokens - room} that the server adds itself"

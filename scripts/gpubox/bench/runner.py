@@ -7,8 +7,8 @@ import statistics
 import time
 from typing import TYPE_CHECKING
 
-from gpubox.bench.measure import Request, measure
-from gpubox.bench.prompts import PromptMaker
+from gpubox.bench.measure import measure
+from gpubox.bench.questions import Questions
 from gpubox.errors import EndpointError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from gpubox.endpoint import Endpoint
     from gpubox.record import Sample, Workload
 
-WARMUP_TOKENS = 16
 MAX_INVALID_IN_A_ROW = 3
 MIN_VALID_IN_BUDGET = 3
 _DRAFT_PROBE_TOKENS = 8
@@ -59,9 +58,10 @@ def check_fits(endpoint: Endpoint, identity: Identity, workload: Workload) -> No
     Raises:
         EndpointError: prompt and answer together exceed the context of one slot.
     """
-    needed = workload.n_prompt + workload.n_gen
+    n_prompt = workload.depth + workload.n_prompt
+    needed = n_prompt + workload.n_gen
     if identity.n_ctx is not None and needed > identity.n_ctx:
-        fault = f"{workload.n_prompt} prompt + {workload.n_gen} generated tokens exceed its context of {identity.n_ctx}"
+        fault = f"{n_prompt} prompt + {workload.n_gen} generated tokens exceed its context of {identity.n_ctx}"
         raise EndpointError(endpoint.url, fault, "ask for fewer, or serve with a larger ctx_size")
 
 
@@ -71,19 +71,17 @@ def run_workload(endpoint: Endpoint, identity: Identity, workload: Workload, rou
     Raises:
         EndpointError: a request failed, or samples stay invalid.
     """
-    prompts = PromptMaker(endpoint, route)
-    rtt_ms = round_trip_ms(endpoint)
-    known = identity.engine != "unknown"
+    questions = Questions(endpoint, identity, workload, route, round_trip_ms(endpoint))
     index = 0
+    if (request := questions.priming(index)) is not None:
+        yield measure(endpoint, request)
+        index += 1
     for attempt in range(2):
-        prompt = prompts.make(workload.n_prompt, f"{workload.seed}/warmup/{attempt}")
-        n_gen = min(WARMUP_TOKENS, workload.n_gen)
-        sample = measure(endpoint, Request(route, prompt, workload.n_prompt, n_gen, index, "warmup", known, rtt_ms))
+        sample = measure(endpoint, questions.warm_up(attempt, index))
         yield sample
         index += 1
-        if sample.faults != ("prompt-count",) or sample.prompt_n is None:
+        if not questions.learn(sample):
             break
-        prompts.correction += sample.prompt_n - workload.n_prompt  # the template's special tokens, told by the server
     samples: list[Sample] = []
     invalid_in_a_row = 0
     start = time.monotonic()
@@ -91,9 +89,7 @@ def run_workload(endpoint: Endpoint, identity: Identity, workload: Workload, rou
         late = workload.budget_s is not None and time.monotonic() - start > workload.budget_s
         if late and len(samples) >= MIN_VALID_IN_BUDGET:
             return
-        prompt = prompts.make(workload.n_prompt, f"{workload.seed}/{len(samples)}/{invalid_in_a_row}")
-        request = Request(route, prompt, workload.n_prompt, workload.n_gen, index, "measured", known, rtt_ms)
-        sample = measure(endpoint, request)
+        sample = measure(endpoint, questions.measured(len(samples), invalid_in_a_row, index))
         yield sample
         index += 1
         if sample.valid:
@@ -139,6 +135,11 @@ def _why_invalid(sample: Sample) -> tuple[str, str]:
         return (
             f"{fault}{sample.cached_n} prompt tokens came from a cache that can't be switched off",
             "start the server without prompt caching",
+        )
+    if reason == "cache-miss":
+        return (
+            f"{fault}{sample.prompt_n} of {sample.sent_n} prompt tokens were evaluated, not only those that are new",
+            "serve with one slot and with the prompt cache on, or measure without a depth",
         )
     if reason == "truncated":
         return fault + "the server cut the prompt", "ask for a shorter prompt, or serve with a larger ctx_size"

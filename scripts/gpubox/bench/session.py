@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gpubox import __version__
 from gpubox.bench.identity import identify
 from gpubox.bench.runner import check_fits, choose_route, run_workload
-from gpubox.errors import GpuboxError
+from gpubox.errors import EndpointError, GpuboxError
 from gpubox.record import Run
 
 if TYPE_CHECKING:
@@ -67,17 +67,29 @@ def bench(
     batch: str,
     watcher: Watcher,
     route: Route | None = None,
+    leave_out: bool = False,
 ) -> list[str]:
     """Run the workloads against `endpoint` and return the ids of the recorded runs.
 
     Each run is recorded before its first sample and each sample as it arrives; whatever ends a run early is recorded
     as its reason.
 
+    Args:
+        store: where results go.
+        endpoint: what is measured.
+        workloads: what to measure.
+        subject: what is known of the server.
+        batch: id shared by the runs of one invocation.
+        watcher: who is told of progress.
+        route: `completion` or `chat`; chosen by the engine when None.
+        leave_out: leave out the workloads that the context can't hold, and say so, as long as one is left.
+
     Raises:
         EndpointError: nothing usable answers, or a request failed.
         ResultsError: the results can't be kept.
     """
     identity = identify(endpoint)
+    workloads = _fitting(endpoint, identity, workloads, watcher) if leave_out else workloads
     for workload in workloads:
         check_fits(endpoint, identity, workload)
     speculative = bool(subject.profile.profile.speculative) if subject.profile else None
@@ -103,6 +115,18 @@ def bench(
         finally:
             store.finish_run(run.id, status, reason)
     return ids
+
+
+def _fitting(endpoint: Endpoint, identity: Identity, workloads: Sequence[Workload], watcher: Watcher) -> list[Workload]:
+    fitting = []
+    for workload in workloads:
+        try:
+            check_fits(endpoint, identity, workload)
+        except EndpointError as error:
+            watcher.say(f"{workload.name} is left out: {error.fault}")
+        else:
+            fitting.append(workload)
+    return fitting or list(workloads)
 
 
 def describe(endpoint: Endpoint, identity: Identity, workload: Workload, subject: Subject, batch: str) -> Run:

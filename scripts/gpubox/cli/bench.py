@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 HELP = "measure a running endpoint, or profiles served on this machine"
 EXAMPLE = """
 gpubox bench --endpoint http://127.0.0.1:8000 --pp 2048 --tg 128
+gpubox bench --endpoint http://127.0.0.1:8000 --workload drafting
 gpubox bench fast.yml --server ./llama-server --model model.gguf --json
 """
 
@@ -39,16 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--endpoint", metavar="URL", help="a llama.cpp-family server that already runs")
     where.add_argument("--server", metavar="COMMAND", help="a llama-server; serves each PROFILE on this machine")
     parser.add_argument("--model", type=Path, metavar="FILE", help="serve this GGUF instead of the profile's")
-    parser.add_argument("--pp", type=positive, metavar="N", help=f"prompt tokens ({DEFAULT_PP}, or half the context)")
     parser.add_argument(
-        "--tg", type=positive, metavar="N", default=DEFAULT_TG, help=f"tokens to generate ({DEFAULT_TG})"
+        "--workload", metavar="NAME", help="measure what a file of inventory/workloads/ lists, instead of --pp and --tg"
     )
+    parser.add_argument("--pp", type=positive, metavar="N", help=f"prompt tokens ({DEFAULT_PP}, or half the context)")
+    parser.add_argument("--tg", type=positive, metavar="N", help=f"tokens to generate ({DEFAULT_TG})")
     parser.add_argument("--reps", type=positive, metavar="N", help="most repetitions (15)")
     parser.add_argument("--target", type=_percent, metavar="PCT", help="relative half-width to stop at, percent (1)")
     parser.add_argument(
         "--budget", type=float, metavar="S", help="begin no repetition after S seconds (from the third on)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed of the prompts (1)")
+    parser.add_argument("--seed", type=int, help="seed of the prompts (1)")
     parser.add_argument("--route", choices=["auto", "completion", "chat"], default="auto", help="which API to measure")
     parser.add_argument("--api-key-file", type=Path, metavar="FILE", help="key for --endpoint, first line of a file")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="longest silence of the server (600)")
@@ -69,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
         raise GpuboxError("--endpoint", "measures what runs there, whatever its profile", "leave the profiles out")
     if args.server and not args.profiles:
         raise GpuboxError("--server", "needs a profile to serve", "name one or more profiles")
+    if args.workload and (args.pp or args.tg):
+        raise GpuboxError("--workload", "says itself how long prompts and answers are", "leave --pp and --tg out")
     progress = Progress(quiet=args.json)
     with Store.open(args.db) as store:
         try:
@@ -96,8 +100,16 @@ def _endpoint(args: argparse.Namespace, store: Store, batch: str, watcher: Watch
         identity = identify(endpoint)
         watcher.say(f"{endpoint.url}: {identity.engine} serving {identity.model_name or 'a model'}")
         subject = Subject(host={"measured_from": host_facts()})
-        workload = _workload(args, identity.n_ctx)
-        return bench(store, endpoint, [workload], subject, batch=batch, watcher=watcher, route=_route(args))
+        return bench(
+            store,
+            endpoint,
+            _workloads(args, identity.n_ctx),
+            subject,
+            batch=batch,
+            watcher=watcher,
+            route=_route(args),
+            leave_out=bool(args.workload),
+        )
 
 
 def _profiles(args: argparse.Namespace, store: Store, batch: str, watcher: Watcher) -> list[str]:
@@ -110,13 +122,14 @@ def _profiles(args: argparse.Namespace, store: Store, batch: str, watcher: Watch
         ids += bench_locally(
             store,
             one,
-            [_workload(args, one.profile.server.ctx_size)],
+            _workloads(args, one.profile.server.ctx_size),
             command=shlex.split(args.server),
             model=args.model,
             logs=log_folder(),
             batch=batch,
             watcher=watcher,
             route=_route(args),
+            leave_out=bool(args.workload),
         )
     return ids
 
@@ -129,18 +142,23 @@ def log_folder() -> Path:
     return Path(state) / "gpubox" / "logs"
 
 
-def _workload(args: argparse.Namespace, n_ctx: int | None) -> Workload:
+def _workloads(args: argparse.Namespace, n_ctx: int | None) -> list[Workload]:
     from dataclasses import replace
 
     from gpubox.record import Workload
+    from gpubox.workload_files import load_workloads, with_effort
 
-    n_prompt = args.pp or (min(DEFAULT_PP, max(1, n_ctx // 2)) if n_ctx else DEFAULT_PP)
-    workload = Workload(f"pp{n_prompt}+tg{args.tg}", n_prompt, args.tg, seed=args.seed, budget_s=args.budget)
-    if args.target is not None:
-        workload = replace(workload, target=args.target / 100)
-    if args.reps is not None:
-        workload = replace(workload, min_reps=min(workload.min_reps, args.reps), max_reps=args.reps)
-    return workload
+    if args.workload:
+        workloads = load_workloads(args.workload)
+    else:
+        n_prompt = args.pp or (min(DEFAULT_PP, max(1, n_ctx // 2)) if n_ctx else DEFAULT_PP)
+        n_gen = args.tg or DEFAULT_TG
+        workloads = [Workload(f"pp{n_prompt}+tg{n_gen}", n_prompt, n_gen)]
+    if args.seed is not None:
+        workloads = [replace(workload, seed=args.seed) for workload in workloads]
+    return [
+        with_effort(workload, max_reps=args.reps, target=args.target, budget_s=args.budget) for workload in workloads
+    ]
 
 
 def _route(args: argparse.Namespace) -> Route | None:

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     with Store.open(args.db, read_only=True) as store:
         a, b = select(store, args.a), select(store, args.b)
-        samples = store.samples_of([run.id for run in (*a.runs, *b.runs)])
+        samples = store.samples_of([run.id for run in (*a.runs, *b.runs)], whole=True)
     comparison = compare(a, b, samples)
     if not comparison.pairs:
         fault = f"no workload in common: A has {', '.join(comparison.only_a)}; B has {', '.join(comparison.only_b)}"
@@ -90,6 +90,10 @@ def _print_pair(pair: Pair) -> None:
     rows = [(r.metric.heading, estimate(r.a, r.metric), estimate(r.b, r.metric), r.verdict) for r in pair.rows]
     print_table(("METRIC", "A", "B", "VERDICT"), rows, numbers=(1, 2))
     print()
+    if pair.mtp:
+        print(f"Verdict: {pair.mtp.sentence}.\n")
+    if pair.answers:
+        print(f"Answers: {pair.answers.sentence}.\n")
     if pair.inputs:
         inputs = [(item.path, compact(item.a), compact(item.b)) for item in pair.inputs]
         print_table(("INPUT THAT DIFFERS", "A", "B"), inputs)

@@ -1,4 +1,8 @@
-"""`gpubox report`: the results as Markdown."""
+"""Write the results as Markdown for a post, or as one HTML page that works offline.
+
+The page has the profiles with published values beside measured ones, speed against depth, MTP with its break-even, the
+history of each profile, and where every number comes from.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping, Sequence
 
-HELP = "write the results as Markdown: runs with intervals, comparisons to a baseline, provenance, flags"
+    from gpubox.record import Run, Sample
+    from gpubox.results.compare import Pair
+
+HELP = "write the results as Markdown or as an HTML page: numbers with intervals, comparisons, provenance, flags"
 EXAMPLE = """gpubox report --baseline glm-5.2-1.630bpw --output report.md
+gpubox report --html report.html
 gpubox report glm-5.2-1.630bpw glm-5.2-1.630bpw-mtp"""
 
 
@@ -22,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline", metavar="PROFILE", help="compare to this profile (default: the one measured first)"
     )
-    parser.add_argument("--output", metavar="FILE", help="write there instead of standard output")
+    written = parser.add_mutually_exclusive_group()
+    written.add_argument("--output", metavar="FILE", help="write there instead of standard output")
+    written.add_argument("--html", metavar="FILE", help="write one self-contained HTML page there")
     parser.add_argument("--db", metavar="URL", help=DB_HELP)
     parser.add_argument("--json", action="store_true", help="write JSON instead of Markdown")
 
@@ -33,16 +44,21 @@ def run(args: argparse.Namespace) -> int:
 
     from gpubox.cli.output import writing_to
     from gpubox.cli.results import EMPTY
-    from gpubox.errors import UnknownRunError, nearest
-    from gpubox.results.report import against_baseline, report, subject
+    from gpubox.errors import GpuboxError, UnknownRunError, nearest
+    from gpubox.results.report import against_baseline, latest_done, report, subject
     from gpubox.results.selection import select
     from gpubox.results.store import Store
     from gpubox.results.summary import document, summarise
 
+    if args.html and args.json:
+        raise GpuboxError("--html", "writes a page, not JSON", "leave --json out")
+    whole: dict[str, list[Sample]] = {}
     with Store.open(args.db, read_only=True) as store:
         chosen = [run for name in args.runs for run in select(store, name).runs] if args.runs else store.runs()
         runs = sorted({run.id: run for run in chosen}.values(), key=lambda run: run.id, reverse=True)
         samples = store.samples_of([run.id for run in runs])
+        if args.html:
+            whole = store.samples_of([run.id for run in latest_done(runs)], whole=True)
     subjects = {subject(run) for run in runs}
     if args.baseline is not None and args.baseline not in subjects:
         remedy = nearest(args.baseline, subjects) or "name one that the report holds"
@@ -50,11 +66,33 @@ def run(args: argparse.Namespace) -> int:
     if not runs and not args.json:
         print(EMPTY)
         return 0
+    if args.html:
+        pairs = list(against_baseline(runs, samples | whole, args.baseline))
+        _write_page(args.html, runs, samples, whole, pairs)
+        return 0
     with writing_to(args.output) as out:
         if args.json:
-            pairs = [pair.as_dict() for pair in against_baseline(runs, samples, args.baseline)]
+            pairs = list(against_baseline(runs, samples, args.baseline))
             results = document(summarise(run, samples[run.id]) for run in reversed(runs))
-            out.write(json.dumps(results | {"comparisons": pairs}, indent=2) + "\n")
+            out.write(json.dumps(results | {"comparisons": [pair.as_dict() for pair in pairs]}, indent=2) + "\n")
         else:
             out.write(report(runs, samples, baseline=args.baseline))
     return 0
+
+
+def _write_page(
+    file: str,
+    runs: Sequence[Run],
+    samples: Mapping[str, Sequence[Sample]],
+    whole: Mapping[str, Sequence[Sample]],
+    pairs: Sequence[Pair],
+) -> None:
+    from datetime import UTC, datetime
+
+    from gpubox.cli.output import writing_to
+    from gpubox.page.content import content
+    from gpubox.page.html import html
+
+    page = html(content(runs, samples, whole, pairs), written_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+    with writing_to(file) as out:
+        out.write(page)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from gpubox.results.answers import Answers, compare_answers
 from gpubox.results.metrics import METRICS, Metric
+from gpubox.results.mtp import MtpVerdict, drafts, mtp_verdict
+from gpubox.results.pairing import are_paired, both_sides
 from gpubox.results.stats import Difference, Estimate, Verdict, difference, interval
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ class Pair:
         paired: whether repetition i of both was compared with each other, because they ran in turns.
         rows: one per metric that either side has.
         inputs: what differs between them beside the metrics.
+        mtp: what drafting does, where exactly one of them drafts.
+        answers: whether both answered alike; None where no prompt was asked of both.
     """
 
     a: Run
@@ -79,6 +83,8 @@ class Pair:
     paired: bool
     rows: tuple[Row, ...]
     inputs: tuple[Input, ...]
+    mtp: MtpVerdict | None = None
+    answers: Answers | None = None
 
     @property
     def how(self) -> str:
@@ -105,6 +111,8 @@ class Pair:
                 for row in self.rows
             ],
             "inputs": [asdict(item) for item in self.inputs],
+            "mtp": self.mtp.as_dict() if self.mtp else None,
+            "answers": self.answers.as_dict() if self.answers else None,
         }
 
 
@@ -171,9 +179,27 @@ def compare_runs(a: Run, b: Run, samples_a: Sequence[Sample], samples_b: Sequenc
     Repetitions are paired when both runs are of one batch and their measured samples alternate in time, so that what
     disturbs one disturbs the other.
     """
-    paired = a.batch == b.batch and a.id != b.id and _in_turns(samples_a, samples_b)
+    paired = are_paired(a, b, samples_a, samples_b)
     rows = tuple(_row(metric, samples_a, samples_b, paired=paired) for metric in METRICS)
-    return Pair(a, b, paired, tuple(row for row in rows if row.a or row.b), tuple(differing_inputs(a, b)))
+    return Pair(
+        a=a,
+        b=b,
+        paired=paired,
+        rows=tuple(row for row in rows if row.a or row.b),
+        inputs=tuple(differing_inputs(a, b)),
+        mtp=_mtp(a.workload.name, samples_a, samples_b, paired=paired),
+        answers=compare_answers(samples_a, samples_b),
+    )
+
+
+def _mtp(workload: str, samples_a: Sequence[Sample], samples_b: Sequence[Sample], *, paired: bool) -> MtpVerdict | None:
+    match drafts(samples_a), drafts(samples_b):
+        case False, True:
+            return mtp_verdict(workload, samples_a, samples_b, paired=paired)
+        case True, False:
+            return mtp_verdict(workload, samples_b, samples_a, paired=paired)
+        case _:
+            return None
 
 
 def differing_inputs(a: Run, b: Run) -> list[Input]:
@@ -191,30 +217,10 @@ def _row(metric: Metric, samples_a: Sequence[Sample], samples_b: Sequence[Sample
     known_a, known_b = metric.known(samples_a), metric.known(samples_b)
     estimate_a, estimate_b = (interval(values) if values else None for values in (known_a, known_b))
     if paired:
-        known_a, known_b = _pairs(metric, samples_a, samples_b)
+        known_a, known_b = both_sides(metric.values, samples_a, samples_b, paired=True)
     # A mean of zero, of a draft acceptance, has no relative difference to anything.
     told = difference(known_a, known_b, paired=paired) if known_a and known_b and sum(known_a) > 0 else None
     return Row(metric, estimate_a, estimate_b, told)
-
-
-def _pairs(metric: Metric, samples_a: Sequence[Sample], samples_b: Sequence[Sample]) -> tuple[list[float], list[float]]:
-    both = [(x, y) for x, y in zip(_measured(samples_a), _measured(samples_b), strict=False) if x.valid and y.valid]
-    values_a, values_b = metric.values([x for x, _ in both]), metric.values([y for _, y in both])
-    known = [(x, y) for x, y in zip(values_a, values_b, strict=True) if x is not None and y is not None]
-    return [x for x, _ in known], [y for _, y in known]
-
-
-def _in_turns(samples_a: Sequence[Sample], samples_b: Sequence[Sample]) -> bool:
-    starts_a, starts_b = (
-        [datetime.fromisoformat(s.started_at) for s in _measured(samples)] for samples in (samples_a, samples_b)
-    )
-    if not starts_a or not starts_b:
-        return False
-    return min(starts_a) < max(starts_b) and min(starts_b) < max(starts_a)
-
-
-def _measured(samples: Sequence[Sample]) -> list[Sample]:
-    return [s for s in samples if s.kind == "measured"]
 
 
 # Words for people, other people's results, and the load of the moment: nothing that somebody set.

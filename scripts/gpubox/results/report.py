@@ -6,27 +6,15 @@ from typing import TYPE_CHECKING
 
 from gpubox.results.compare import compare_runs
 from gpubox.results.metrics import PP, TG, TTFT
+from gpubox.results.provenance import origins
 from gpubox.results.summary import Summary, summarise
-from gpubox.results.wording import NOTHING, compact, estimate, moment, ratio
+from gpubox.results.wording import compact, estimate, moment, ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gpubox.record import Run, Sample
     from gpubox.results.compare import Pair
-
-PROVENANCE: dict[str, Callable[[Run], object]] = {
-    "profile hash": lambda run: run.profile_hash,
-    "engine": lambda run: " ".join(str(run.engine[key]) for key in ("name", "build", "version") if run.engine.get(key)),
-    "model": lambda run: run.model.get("path"),
-    "model SHA-256": lambda run: run.model.get("sha256"),
-    "host": lambda run: run.host.get("hostname"),
-    "GPUs": lambda run: run.host.get("gpus"),
-    "driver": lambda run: run.host.get("driver"),
-    "kernel": lambda run: run.host.get("kernel"),
-    "endpoint": lambda run: run.endpoint,
-    "gpubox": lambda run: run.tool_version,
-}
 
 
 def report(runs: Sequence[Run], samples: Mapping[str, Sequence[Sample]], *, baseline: str | None = None) -> str:
@@ -55,15 +43,25 @@ def against_baseline(
         samples: of every run, by run id.
         baseline: a profile; None is the one that was measured first.
     """
-    latest: dict[tuple[str, str], Run] = {}
-    for run in runs:
-        if run.status == "done":
-            latest.setdefault((run.workload.name, subject(run)), run)
+    latest = {(run.workload.name, subject(run)): run for run in latest_done(runs)}
     first = baseline if baseline is not None else next((subject(run) for run in reversed(runs)), "")
     for (workload, name), run in sorted(latest.items()):
         base = latest.get((workload, first))
         if base is not None and name != first:
             yield compare_runs(base, run, samples[base.id], samples[run.id])
+
+
+def latest_done(runs: Sequence[Run]) -> list[Run]:
+    """Return the latest finished run of each profile and workload.
+
+    Args:
+        runs: newest first.
+    """
+    latest: dict[tuple[str, str], Run] = {}
+    for run in runs:
+        if run.status == "done":
+            latest.setdefault((run.workload.name, subject(run)), run)
+    return list(latest.values())
 
 
 def subject(run: Run) -> str:
@@ -106,8 +104,10 @@ def _comparison(pair: Pair) -> str:
     text = f"\nA is {a} (`{pair.a.id}`), B is {b} (`{pair.b.id}`); {pair.how}.\n\n"
     rows = [(r.metric.heading, estimate(r.a, r.metric), estimate(r.b, r.metric), r.verdict) for r in pair.rows]
     inputs = [(f"`{item.path}`", compact(item.a), compact(item.b)) for item in pair.inputs]
+    found = [("Verdict", pair.mtp), ("Answers", pair.answers)]
+    said = "".join(f"\n{name}: {one.sentence}.\n" for name, one in found if one)
     differ = "\nInputs that differ:\n\n" + _table(("Input", "A", "B"), inputs) if inputs else "\nNo input differs.\n"
-    return title + text + _table(("Metric", "A", "B", "Verdict"), rows) + differ
+    return title + text + _table(("Metric", "A", "B", "Verdict"), rows) + said + differ
 
 
 def _doubts(summaries: Iterable[Summary]) -> str:
@@ -115,19 +115,13 @@ def _doubts(summaries: Iterable[Summary]) -> str:
     return "## Flags\n\n" + "".join(lines) if lines else ""
 
 
-def _provenance(runs: Iterable[Run]) -> str:
-    """One block for each set of inputs, so that a thousand runs of one box don't repeat it a thousand times."""
-    origins: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for run in reversed(list(runs)):
-        known = {"profile": run.profile or NOTHING} | {name: read(run) for name, read in PROVENANCE.items()}
-        origin = tuple((name, compact(value)) for name, value in known.items() if value)
-        origins.setdefault(origin, []).append(run.id)
+def _provenance(runs: Sequence[Run]) -> str:
     blocks = [
-        f"### {ids[0]}"
-        + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
+        f"### {origin.run_ids[0]}"
+        + (f" and {len(origin.run_ids) - 1} more" if len(origin.run_ids) > 1 else "")
         + "\n\n"
-        + "".join(f"- {name}: {value}\n" for name, value in origin)
-        for origin, ids in origins.items()
+        + "".join(f"- {name}: {value}\n" for name, value in origin.fields)
+        for origin in origins(reversed(runs))
     ]
     return "## Provenance\n\n" + "\n".join(blocks) if blocks else ""
 

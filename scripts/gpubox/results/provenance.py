@@ -1,0 +1,52 @@
+"""Where numbers come from: runs grouped by all that has to be equal to repeat them."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpubox.results.wording import NOTHING, compact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gpubox.record import Run
+
+PROVENANCE: dict[str, Callable[[Run], object]] = {
+    "profile": lambda run: run.profile or NOTHING,
+    "profile hash": lambda run: run.profile_hash,
+    "engine": lambda run: " ".join(str(run.engine[key]) for key in ("name", "build", "version") if run.engine.get(key)),
+    "model": lambda run: run.model.get("path"),
+    "model SHA-256": lambda run: run.model.get("sha256"),
+    "command": lambda run: shlex.join(run.argv),
+    "host": lambda run: run.host.get("hostname"),
+    "GPUs": lambda run: run.host.get("gpus"),
+    "driver": lambda run: run.host.get("driver"),
+    "kernel": lambda run: run.host.get("kernel"),
+    "endpoint": lambda run: run.endpoint,
+    "gpubox": lambda run: run.tool_version,
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One set of inputs.
+
+    Attributes:
+        fields: what is known of it, name and value, in the order of `PROVENANCE`.
+        run_ids: the runs that have it, in the order given.
+    """
+
+    fields: tuple[tuple[str, str], ...]
+    run_ids: tuple[str, ...]
+
+
+def origins(runs: Iterable[Run]) -> list[Origin]:
+    """Return one origin for each set of inputs, so that a thousand runs of one box don't repeat it a thousand times."""
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for run in runs:
+        known = {name: read(run) for name, read in PROVENANCE.items()}
+        fields = tuple((name, compact(value)) for name, value in known.items() if value)
+        found.setdefault(fields, []).append(run.id)
+    return [Origin(fields, tuple(run_ids)) for fields, run_ids in found.items()]
