@@ -7,6 +7,7 @@ host key is not known is refused, as ssh refuses it where nobody can be asked.
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import subprocess
 from io import StringIO
@@ -89,7 +90,9 @@ class BoxConnection:
             raise _failed(self.name, said.decode() if isinstance(said, bytes) else said, status)
 
     def _local_lines(self, argv: Sequence[str]) -> Iterator[str]:
-        with subprocess.Popen(["sudo", "-n", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            ["sudo", "-n", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
             assert process.stdout
             assert process.stderr
             printed = 0
@@ -123,7 +126,9 @@ class BoxConnection:
             if Path(file).expanduser().is_file():
                 client.load_host_keys(str(Path(file).expanduser()))
         lax = known.get("stricthostkeychecking", "ask") in {"no", "off", "accept-new"}
-        client.set_missing_host_key_policy(paramiko.AutoAddPolicy() if lax else paramiko.RejectPolicy())  # noqa: S507  # as the operator's ssh does
+        client.set_missing_host_key_policy(
+            paramiko.AutoAddPolicy() if lax else paramiko.RejectPolicy()
+        )  # as the operator's ssh does
         try:
             connection.open()
         except (OSError, EOFError, paramiko.SSHException) as error:
@@ -143,7 +148,7 @@ def ssh_settings(variables: Mapping[str, Any]) -> paramiko.SSHConfig:
     words = [word for name in names for word in shlex.split(str(variables.get(name) or ""))]
     file = Path("~/.ssh/config").expanduser()
     lines = ["Host *"]
-    for flag, value in zip(words, words[1:], strict=False):
+    for flag, value in itertools.pairwise(words):
         if flag == "-o":
             key, _, text = value.replace("=", " ", 1).partition(" ")
             lines.append(f"  {key} {text.strip()}")
@@ -160,5 +165,7 @@ def _failed(name: str, said: str, status: int) -> BoxError:
     if "can't open file" in said:
         return BoxError(name, "gpubox's program is not there", "run playbooks/profiles.yml for this box")
     if "sudo:" in said:
-        return BoxError(name, f"may not become root: {last}", "let the user sudo without a password, or connect as root")
+        return BoxError(
+            name, f"may not become root: {last}", "let the user sudo without a password, or connect as root"
+        )
     return BoxError(name, last, "see its journal: journalctl -t gpubox-switch")

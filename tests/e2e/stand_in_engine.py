@@ -1,11 +1,11 @@
 """A server with llama-server's command line that behaves as a file beside its model says: `/models/ALIAS.json`.
 
-    load_s      seconds of load; meanwhile it reads its model, bit by bit, and answers nothing, as ik_llama.cpp
-    hangs       it never gets ready
-    crashes     it ends in the middle of its load, with these `lines` and this `status`
-    refuses     it is healthy, and fails every completion
-    dies_s      seconds after its first completion it ends, with `status` 1
-    stubborn    it ignores SIGTERM
+- `load_s`: seconds of load; meanwhile it reads its model, bit by bit, and answers nothing, as ik_llama.cpp
+- `hangs`: it never gets ready
+- `crashes`: it ends in the middle of its load, with these `lines` and this `status`
+- `refuses`: it is healthy, and fails every completion
+- `dies_s`: seconds after its first completion it ends, with status 1
+- `stubborn`: it ignores SIGTERM
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -ISB
 """nvidia-smi of a box without GPUs: two cards, of which stand-in engines hold memory; /run/vram.json tells of more.
 
-holds       {PID: INDEX}: other processes that hold memory
-lingers_s   seconds that the memory of an engine stays in use after its end, as while a driver cleans up
+- `holds`: {PID: INDEX}, other processes that hold memory
+- `lingers_s`: seconds that the memory of an engine stays in use after its end, as while a driver cleans up
 """
 
 import json
@@ -10,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-UUIDS = [f"GPU-{index}{index}{index}{index}{index}{index}{index}{index}-aaaa-bbbb-cccc-000000000000" for index in (0, 1)]
+UUIDS = [
+    f"GPU-{index}{index}{index}{index}{index}{index}{index}{index}-aaaa-bbbb-cccc-000000000000" for index in (0, 1)
+]
 FREE_MIB, ENGINE_MIB, TOTAL_MIB = 4, 40_000, 97_887
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import pytest
 from e2e.switching import SwitchingBox
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
 
     from lab.lab import Lab
@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 STEPS = ("prewarm", "stop", "free", "load", "watch")
+
+
+def as_it_is(_: SwitchingBox) -> None:
+    """Tell the box nothing."""
+
+
 # How each step is made to take some seconds: what to tell the box before, and options of the switch.
 SLOW: dict[str, tuple[Callable[[SwitchingBox], None], list[str]]] = {
-    "prewarm": (lambda there: None, ["--prewarm", "--rate=6"]),
+    "prewarm": (as_it_is, ["--prewarm", "--rate=6"]),
     "stop": (lambda there: there.behave_now("one", stubborn=True), ["--no-prewarm"]),
     "free": (lambda there: there.vram(lingers_s=4), ["--no-prewarm"]),
     "load": (lambda there: there.behave("two", load_s=4), ["--no-prewarm"]),
-    "watch": (lambda there: None, ["--no-prewarm", "--watch=5"]),
+    "watch": (as_it_is, ["--no-prewarm", "--watch=5"]),
 }
 KILL = "systemctl kill --signal=KILL --kill-whom=main 'gpubox-switch-*.service'"
 
@@ -169,7 +175,7 @@ def test_whatever_happens_in_a_step_one_profile_serves_in_the_end(
     ],
 )  # fmt: skip  # a row a fault
 def test_a_profile_that_does_not_serve_is_taken_back_and_the_reason_told(
-    there: SwitchingBox, matrix: Matrix, fault: str, behaviour: dict[str, Any], options: list[str], reason: str
+    there: SwitchingBox, matrix: Matrix, *, fault: str, behaviour: dict[str, Any], options: list[str], reason: str
 ) -> None:
     there.behave("two", **behaviour)
     status, printed = there.switch("two", "--no-prewarm", *options)
@@ -222,15 +228,19 @@ BROKEN = {
         "/srv/models/two.gguf: has 1000000 bytes and had 32674400 when it was last known to be right;",
     ),
     "VRAM held by a stranger": (
-        "systemd-run --quiet --unit=stranger sleep 600"
-        ' && echo "{\\"holds\\": {\\"$(systemctl show -P MainPID stranger)\\": 0}}" > /run/vram.json',
+        (
+            "systemd-run --quiet --unit=stranger sleep 600"
+            ' && echo "{\\"holds\\": {\\"$(systemctl show -P MainPID stranger)\\": 0}}" > /run/vram.json'
+        ),
         "systemctl stop stranger",
         "sleep (pid PID, stranger) holds 40000 MiB of GPU-00000000-aaaa-bbbb-cccc-000000000000; end that process,",
     ),
     "disk full": (
-        "cp -a /var/lib/gpubox /root/kept && mount -t tmpfs -o size=64k tmpfs /var/lib/gpubox"
-        " && cp /root/kept/profiles.json /root/kept/state.json /var/lib/gpubox/"
-        " && ! dd if=/dev/zero of=/var/lib/gpubox/full 2>/dev/null",
+        (
+            "cp -a /var/lib/gpubox /root/kept && mount -t tmpfs -o size=64k tmpfs /var/lib/gpubox"
+            " && cp /root/kept/profiles.json /root/kept/state.json /var/lib/gpubox/"
+            " && ! dd if=/dev/zero of=/var/lib/gpubox/full 2>/dev/null"
+        ),
         "umount /var/lib/gpubox && rm -r /root/kept",
         "/var/lib/gpubox/state.json: can't be written: No space left on device; free space on its disk",
     ),
@@ -273,7 +283,9 @@ def test_a_disk_that_fills_up_during_a_switch_does_not_make_the_state_lie(there:
         printed, _ = controller.communicate(timeout=60)
         assert the_end(there, matrix, "load", "disk fills up")["outcome"] == "switched", printed
     finally:
-        there.box.run("cp /var/lib/gpubox/state.json /root/kept/; umount /var/lib/gpubox; mv /root/kept/state.json /var/lib/gpubox/; rm -r /root/kept")
+        there.box.run(
+            "cp /var/lib/gpubox/state.json /root/kept/; umount /var/lib/gpubox; mv /root/kept/state.json /var/lib/gpubox/; rm -r /root/kept"
+        )
 
 
 def test_a_switch_to_what_serves_changes_nothing(there: SwitchingBox) -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpubox.cli.export import FORMAT_NAMES
 from gpubox.errors import DocumentError
-from gpubox.record import Run, Sample
-from gpubox.results.export import jsonl, llama_bench, read_jsonl, samples_csv
+from gpubox.record import Run, Sample, Workload
+from gpubox.results.export import FORMATS, jsonl, read_jsonl, samples_csv
+from gpubox.results.llama_bench import llama_bench, llama_bench_sql
+from gpubox.results.prometheus import prometheus
+from gpubox.results.sweep_bench import sweep_bench
 from results.records import a_run, a_sample
 
 TEXT = st.text(max_size=8)
@@ -143,7 +148,61 @@ def test_llama_bench_has_one_element_for_pp_and_one_for_tg_under_its_own_names()
     }
 
 
+def test_llama_benchs_sql_makes_a_table_that_sqlite_reads_and_unknown_is_null() -> None:
+    run = a_run(model={"path": "/srv/o'clock.gguf"}, workload=Workload("pp1024+tg64@4096", 1024, 64, depth=4096))
+    database = sqlite3.connect(":memory:")
+    database.executescript("".join(llama_bench_sql([(run, [a_sample(0, tg=20, pp=400)])])))
+    rows = database.execute(
+        "SELECT model_filename, gpu_info, n_threads, n_prompt, n_gen, n_depth, avg_ts FROM test"
+    ).fetchall()
+    database.close()
+    shared = ("/srv/o'clock.gguf", "RTX PRO 6000, RTX PRO 6000", None)
+    assert rows == [(*shared, 1024, 0, 4096, 400.0), (*shared, 0, 64, 5120, 20.0)]
+
+
+def test_sweep_bench_has_a_line_with_its_own_fields_for_each_run_with_both_rates() -> None:
+    run = a_run(profile_document={"server": {"ctx_size": 4096, "ubatch_size": 512, "threads": 15}})
+    lines = list(sweep_bench([(run, [a_sample(0, tg=20, pp=400), a_sample(1, tg=30, pp=600)]), (run, [])]))
+    assert [json.loads(line) for line in lines] == [
+        {
+            "n_kv_max": 4096, "n_batch": None, "n_ubatch": 512, "flash_attn": None, "n_gpu_layers": None,
+            "n_threads": 15, "n_threads_batch": None, "pp": 2048, "tg": 128, "n_kv": 0, "t_pp": 2048 / 500,
+            "speed_pp": 500.0, "t_tg": 128 / 25, "speed_tg": 25.0,
+        }
+    ]  # fmt: skip  # as it prints them
+
+
+def test_prometheus_has_the_newest_finished_run_of_each_profile_workload_and_host() -> None:
+    old = a_run("r1", status="done", profile='a "b"\\c')
+    runs = [old, replace(old, id="r2"), replace(old, id="r3", status="failed")]
+    text = "".join(prometheus([(run, [a_sample(0, tg=tg)]) for run, tg in zip(runs, (10, 20, 30), strict=True)]))
+    labels = r'{profile="a \"b\"\\c",workload="pp2048+tg128",host="box1"}'
+    assert text == (
+        "# HELP gpubox_prompt_tokens_per_second Prompt processing (PP).\n"
+        "# TYPE gpubox_prompt_tokens_per_second gauge\n"
+        f"gpubox_prompt_tokens_per_second{labels} 400.0\n"
+        "# HELP gpubox_generated_tokens_per_second Token generation (TG).\n"
+        "# TYPE gpubox_generated_tokens_per_second gauge\n"
+        f"gpubox_generated_tokens_per_second{labels} 20.0\n"
+        "# HELP gpubox_first_token_seconds Time to the first token.\n"
+        "# TYPE gpubox_first_token_seconds gauge\n"
+        f"gpubox_first_token_seconds{labels} 5.13\n"
+        "# HELP gpubox_draft_acceptance_ratio Accepted drafts / proposed drafts.\n"
+        "# TYPE gpubox_draft_acceptance_ratio gauge\n"
+        f"gpubox_draft_acceptance_ratio{labels} 0.5\n"
+        "# HELP gpubox_run_start_time_seconds When the run started, Unix time.\n"
+        "# TYPE gpubox_run_start_time_seconds gauge\n"
+        f"gpubox_run_start_time_seconds{labels} 1772366400.0\n"
+    )
+
+
+def test_the_command_offers_every_format() -> None:
+    assert tuple(FORMATS) == FORMAT_NAMES
+
+
 def test_without_a_run_each_format_is_empty_but_well_formed() -> None:
     assert "".join(jsonl([])) == ""
     assert "".join(llama_bench([])) == "[]\n"
+    assert "".join(sweep_bench([])) == "".join(prometheus([])) == ""
+    assert "INSERT" not in "".join(llama_bench_sql([]))
     assert "".join(samples_csv([])).startswith("run,batch,profile,workload,status,index,kind,")

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from gpubox.record import Run, Sample
     from gpubox.results.store import Store
 
-HELP = "write results as JSON lines (lossless), CSV (one sample a line) or llama-bench's JSON"
+HELP = "write results as JSON lines (lossless), CSV, llama-bench's JSON or SQL, sweep-bench's lines, Prometheus text"
 EXAMPLE = """gpubox export > results.jsonl
 gpubox export glm-5.2-1.630bpw-mtp --format llama-bench --output mtp.json"""
 
 RUNS_AT_ONCE = 200
+FORMAT_NAMES = ("jsonl", "csv", "llama-bench", "llama-bench-sql", "sweep-bench", "prometheus")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="*", metavar="NAME", help="runs, profiles or batches as in compare (default: all runs)"
     )
-    parser.add_argument("--format", choices=("jsonl", "csv", "llama-bench"), default="jsonl", help="default: jsonl")
+    parser.add_argument("--format", choices=FORMAT_NAMES, default="jsonl", help="default: jsonl")
     parser.add_argument("--output", metavar="FILE", help="write there instead of standard output")
     parser.add_argument("--db", metavar="URL", help=DB_HELP)
 

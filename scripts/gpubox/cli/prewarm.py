@@ -41,5 +41,8 @@ def run(args: argparse.Namespace) -> int:
             end = ask_prewarm(connection, args.profile, args.rate, lambda event: progress.event(name, event))
     finally:
         progress.close()
-    print(f"{name}: {end.text}" if end.good else f"gpubox: {name}: {end.text}", file=sys.stdout if end.good else sys.stderr)
+    print(
+        f"{name}: {end.text}" if end.good else f"gpubox: {name}: {end.text}",
+        file=sys.stdout if end.good else sys.stderr,
+    )
     return 0 if end.good else 1

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", metavar="SECONDS", type=float, help="for the load; by default the profile's own")
     parser.add_argument("--watch", metavar="SECONDS", type=float, default=10, help="to watch it before it counts")
     parser.add_argument("--no-rollback", action="store_true", help="leave nothing serving when it fails")
+    parser.add_argument("--ignore-plan", action="store_true", help="start it even where the planner says it can't fit")
     warm = parser.add_mutually_exclusive_group()
     warm.add_argument("--prewarm", action="store_const", const="yes", dest="prewarm", default="auto",
                       help="read the model into memory first; by default where memory is free for it")  # fmt: skip
@@ -67,7 +68,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _switch_batch(
-    hosts: Mapping[str, Mapping[str, Any]], args: argparse.Namespace, progress: Any  # noqa: ANN401  # imported lazily
+    hosts: Mapping[str, Mapping[str, Any]],
+    args: argparse.Namespace,
+    progress: Any,  # noqa: ANN401  # imported lazily
 ) -> list[End]:
     from threading import Thread
 
@@ -79,6 +82,7 @@ def _switch_batch(
     words += [f"--timeout={args.timeout:g}"] if args.timeout is not None else []
     words += ["--dry-run"] if args.dry_run else []
     words += ["--no-rollback"] if args.no_rollback else []
+    words += ["--ignore-plan"] if args.ignore_plan else []
 
     def one(name: str) -> End:
         try:
@@ -110,7 +114,9 @@ def _report(ends: list[End], untouched: list[str], args: argparse.Namespace) -> 
 
         rows = [(end.box, end.outcome, f"{end.seconds:.1f}", end.text.partition("\n")[0]) for end in ends]
         print_table(
-            ["BOX", "OUTCOME", "SECONDS", ""], [*rows, *((name, "untouched", "-", "") for name in untouched)], numbers=[2]
+            ["BOX", "OUTCOME", "SECONDS", ""],
+            [*rows, *((name, "untouched", "-", "") for name in untouched)],
+            numbers=[2],
         )
     for end in ends:
         if not end.good and not args.json:

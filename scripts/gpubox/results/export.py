@@ -1,4 +1,4 @@
-"""Results for other programs: JSON lines (lossless), CSV (one sample a line), llama-bench's JSON."""
+"""Results for other programs: JSON lines (lossless), CSV (one sample a line), and the formats of other benchmarks."""
 
 from __future__ import annotations
 
@@ -6,37 +6,22 @@ import csv
 import io
 import json
 from dataclasses import asdict, fields
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from gpubox.errors import DocumentError, Fault
 from gpubox.record import Run, Sample, Workload
-from gpubox.results.metrics import PP, TG
+from gpubox.results.llama_bench import llama_bench, llama_bench_sql
+from gpubox.results.prometheus import prometheus
 from gpubox.results.serial import dumps
+from gpubox.results.sweep_bench import sweep_bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from gpubox.results.metrics import Metric
 
     Measured = tuple[Run, Sequence[Sample]]
 
 RUN_COLUMNS = ("run", "batch", "profile", "workload", "status")
 COMPUTED_COLUMNS = ("valid", "pp_tps", "tg_tps", "draft_acceptance")
-
-# llama-bench's names of what a profile's `server` map calls as the servers do.
-LLAMA_BENCH_SERVER = {
-    "n_batch": "batch_size",
-    "n_ubatch": "ubatch_size",
-    "n_threads": "threads",
-    "type_k": "cache_type_k",
-    "type_v": "cache_type_v",
-    "n_gpu_layers": "n_gpu_layers",
-    "split_mode": "split_mode",
-    "mla_attn": "mla_use",
-    "attn_max_batch": "attention_max_batch",
-    "tensor_split": "tensor_split",
-}
 
 
 def jsonl(measured: Iterable[Measured]) -> Iterator[str]:
@@ -78,56 +63,14 @@ def samples_csv(measured: Iterable[Measured]) -> Iterator[str]:
             yield _csv([*start, *(dumps(v) if isinstance(v, tuple | dict) else v for v in raw), *computed])
 
 
-def llama_bench(measured: Iterable[Measured]) -> Iterator[str]:
-    """Give a JSON array with llama-bench's field names: per run one element for PP and one for TG.
-
-    TG is measured after the prompt, so its element has `n_prompt` 0 and the prompt as `n_depth`, as `llama-bench -d`
-    writes it. What is not known is null; a run without a valid sample has no element.
-    """
-    elements = [
-        element
-        for run, samples in measured
-        for metric, n in ((PP, run.workload.n_prompt), (TG, run.workload.n_gen))
-        if (element := _llama_bench(run, metric, metric.known(samples), n)) is not None
-    ]
-    yield json.dumps(elements, indent=2) + "\n"
-
-
 FORMATS: dict[str, Callable[[Iterable[Measured]], Iterator[str]]] = {
     "jsonl": jsonl,
     "csv": samples_csv,
     "llama-bench": llama_bench,
+    "llama-bench-sql": llama_bench_sql,
+    "sweep-bench": sweep_bench,
+    "prometheus": prometheus,
 }
-
-
-def _llama_bench(run: Run, metric: Metric, rates: Sequence[float], n: int) -> dict[str, Any] | None:
-    if not rates:
-        return None
-    nanoseconds = [round(n / rate * 1e9) for rate in rates]
-    server = run.profile_document.get("server", {})
-    prompt = metric is PP
-    return {
-        "build_commit": run.engine.get("commit", run.engine.get("build")),
-        "build_number": run.engine.get("version"),
-        "cpu_info": run.host.get("cpu"),
-        "gpu_info": run.host.get("gpus"),
-        "model_filename": run.model.get("path"),
-        "model_type": run.model.get("type"),
-        "model_size": run.model.get("size"),
-        "model_n_params": run.model.get("n_params"),
-        **{theirs: server.get(ours) for theirs, ours in LLAMA_BENCH_SERVER.items()},
-        "override_tensor": run.profile_document.get("override_tensor"),
-        "n_prompt": n if prompt else 0,
-        "n_gen": 0 if prompt else n,
-        "n_depth": 0 if prompt else run.workload.n_prompt,
-        "test_time": run.started_at,
-        "avg_ns": round(fmean(nanoseconds)),
-        "stddev_ns": round(stdev(nanoseconds)) if len(rates) > 1 else 0,
-        "avg_ts": fmean(rates),
-        "stddev_ts": stdev(rates) if len(rates) > 1 else 0.0,
-        "samples_ns": nanoseconds,
-        "samples_ts": list(rates),
-    }
 
 
 def _tuples(entry: dict[str, Any], kind: type[Run | Sample]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gpubox.errors import GpuboxError
 from gpubox.switch_program import memory, model_files, proof, units
 from gpubox.switch_program.events import Events
-from gpubox.switch_program.launch import asker, follow_switch, launch, new_identity, unit_of_switch
+from gpubox.switch_program.launch import asker, follow_switch, launch, new_identity
 from gpubox.switch_program.lock import holder, only_one
 from gpubox.switch_program.paths import Paths
 from gpubox.switch_program.preflight import RefusedError, preflight
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpubox.switch_program.profiles import BoxProfile
+    from gpubox.switch_program.state import State
 
 HEALTH_S = 3.0
 GOING_DOWN = 75  # as sysexits.h: try again
@@ -57,7 +58,7 @@ def _switch(arguments: argparse.Namespace, paths: Paths) -> int:
         since = state.active[profile.name]
         return _told({"event": "end", "outcome": SWITCHED, "text": f"{profile.name} serves already, since {since}"})
     if arguments.dry_run:
-        return _dry_run(profile, profiles, state.active, state.sizes)
+        return _dry_run(profile, profiles, state, ignore_plan=arguments.ignore_plan)
     identity = arguments.id or new_identity()
     words = ["run", profile.name, f"--id={identity}", f"--by={arguments.by or asker()}", *_passed_on(arguments)]
     _told({"event": "begin", "id": identity})
@@ -69,10 +70,10 @@ def _serves(profile: BoxProfile) -> bool:
     return units.show(profile.unit).up and proof.healthy(profile, HEALTH_S)
 
 
-def _dry_run(profile: BoxProfile, profiles: dict[str, BoxProfile], active: dict[str, str], sizes: dict[str, int]) -> int:
-    stops = conflicting(profile, profiles, active)
+def _dry_run(profile: BoxProfile, profiles: dict[str, BoxProfile], state: State, *, ignore_plan: bool) -> int:
+    stops = conflicting(profile, profiles, state.active)
     try:
-        ready = preflight(profile, stops, sizes)
+        ready = preflight(profile, stops, state.sizes, ignore_plan=ignore_plan)
     except RefusedError as error:
         return _told({"event": "end", "outcome": REFUSED, "text": str(error)})
     cold = memory.prewarm_fault(ready.size)
@@ -106,7 +107,8 @@ def _run(arguments: argparse.Namespace, paths: Paths) -> int:
                     return 0
             elif state.switch and state.switch.id == arguments.id:
                 return 0
-            options = Options(arguments.timeout, arguments.watch, arguments.prewarm, arguments.prewarm_rate * 1e6)
+            rate = arguments.prewarm_rate * 1e6
+            options = Options(arguments.timeout, arguments.watch, arguments.prewarm, rate, arguments.ignore_plan)
             choose(profiles, arguments.profile)
             switch = Switch(arguments.id, arguments.profile, by=arguments.by, rollback=not arguments.no_rollback)
             return 0 if Transaction(file, state, profiles, events).run(switch, options).outcome == SWITCHED else 1
@@ -123,7 +125,7 @@ def _boot(_: argparse.Namespace, paths: Paths) -> int:
     with only_one(paths.lock, "the start of the box"):
         state, profiles = file.read(), read_profiles(paths.profiles)
         last = state.switch
-        begun = last.stops + [last.to] if last else []
+        begun = [*last.stops, last.to] if last else []
         unended = last is not None and (not last.outcome or (last.outcome == FAILED and last.rollback))
         for name in state.active:
             if name in profiles and not (unended and name in begun):
@@ -143,18 +145,26 @@ def _boot(_: argparse.Namespace, paths: Paths) -> int:
 
 
 def _declare(arguments: argparse.Namespace, paths: Paths) -> int:
-    """Make the profiles of a new box active; leave those of a box that has some, less the ones that it lost."""
+    """Make the profiles of a new box active; leave those of a box that has some, less the ones that it lost.
+
+    Files of models that are no longer what last served are new on purpose from here on.
+    """
     file = StateFile(paths.state)
     with only_one(paths.lock, "a deployment of profiles"):
         state, profiles = file.read(), read_profiles(paths.profiles)
         kept = {name: since for name, since in state.active.items() if name in profiles}
         wanted = kept or {name: now() for name in arguments.names}
-        changed = wanted != state.active or bool(state.sizes)
+        sizes = {path: size for path, size in state.sizes.items() if _has_size(Path(path), size)}
+        changed = (wanted, sizes) != (state.active, state.sizes)
         if changed:
-            state.active, state.sizes = wanted, {}
+            state.active, state.sizes = wanted, sizes
             file.write(state)
         print(json.dumps({"active": sorted(wanted), "changed": changed}))
     return 0
+
+
+def _has_size(file: Path, size: int) -> bool:
+    return file.exists() and file.stat().st_size == size
 
 
 def _follow(arguments: argparse.Namespace, paths: Paths) -> int:
@@ -207,6 +217,7 @@ def _passed_on(arguments: argparse.Namespace) -> list[str]:
     words = [f"--watch={arguments.watch:g}", f"--prewarm={arguments.prewarm}"]
     words += [f"--prewarm-rate={arguments.prewarm_rate:g}"]
     words += [f"--timeout={arguments.timeout:g}"] if arguments.timeout is not None else []
+    words += ["--ignore-plan"] if arguments.ignore_plan else []
     return words + (["--no-rollback"] if arguments.no_rollback else [])
 
 
@@ -225,7 +236,8 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--watch", type=float, default=WATCH_S, help="seconds to watch the new profile")
         added.add_argument("--prewarm", choices=["auto", "yes", "no"], default="auto")
         added.add_argument("--prewarm-rate", type=float, default=1000.0, help="MB/s")
-        added.add_argument("--no-rollback", action="store_true")
+        added.add_argument("--no-rollback", action="store_true", help="leave nothing serving when it fails")
+        added.add_argument("--ignore-plan", action="store_true", help="start it even where it should not fit")
         added.add_argument("--id", default="", help="a name for it, so that it can be followed")
         if verb is _switch:
             added.add_argument("--dry-run", action="store_true")

@@ -8,10 +8,15 @@ from __future__ import annotations
 import re
 import signal
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gpubox.errors import ServerExitedError
 
-LINES_SHOWN = 12
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LINES_BEFORE, LINES_AFTER = 6, 3  # of the line that tells the cause
+LINES_SHOWN = 12  # where no line does
 MEND_CDI = "run `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`, or `systemctl restart nvidia-cdi-refresh`"
 PORT_REMEDY = "`ss -ltnp` shows who has it; end that, or give the profile another port"
 FETCH = "run playbooks/models.yml to fetch it again"
@@ -53,7 +58,7 @@ class _Cause:
         sign: found in the line.
         fault: what is wrong, with the sign's groups.
         remedy: what to do.
-        fits: whether the planner's verdict says more than the remedy.
+        memory: whether the planner's verdict, if there is one, says more than the remedy.
     """
 
     sign: re.Pattern[str]
@@ -62,7 +67,9 @@ class _Cause:
     memory: bool = False
 
 
-_LESS = "lower server.ctx_size or server.ubatch_size, or move experts to the CPU; `gpubox plan` names the nearest change"
+_LESS = (
+    "lower server.ctx_size or server.ubatch_size, or move experts to the CPU; `gpubox plan` names the nearest change"
+)
 _OTHER_ARCHITECTURE = "build the image for this GPU: run playbooks/image.yml with this box in it"
 _NEWER_DRIVER = "install a newer driver: run playbooks/provision.yml, then reboot"
 # The first that is found counts, so the more certain ones come first.
@@ -100,12 +107,12 @@ _CAUSES = (
         MEND_CDI,
     ),
     _Cause(
-        re.compile(r"stat(?:fs)? (\S*(?:nvidia|cuda)\S*?):? no such file or directory"),
+        re.compile(r"(?i)cannot stat `?(\S*(?:nvidia|cuda)\S*?)`?: no such file or directory"),
         "the CDI specification names {0}, which is gone, as after an update of the driver",
         MEND_CDI,
     ),
     _Cause(
-        re.compile(r"(?i)failed to stat CDI host device \W*([\w/.-]+)"),
+        re.compile(r'failed to stat CDI host device "([^"]+)": no such file'),
         "the CDI specification names {0}, which is gone, as after an update of the driver",
         MEND_CDI,
     ),
@@ -125,10 +132,11 @@ _CAUSES = (
         "correct the profile (`gpubox check`), or engine.commit where the image is of another commit",
     ),
     _Cause(
-        re.compile(r"error: (legacy speculative option .+)$"),
+        re.compile(r"(legacy speculative option .+? is disabled)"),
         "{0}",
-        "correct the profile's speculative or extra_args",
+        "correct the profile: use speculative instead of extra_args",
     ),
+    _Cause(re.compile(r"Invalid cache type: (\S+)"), "the server knows no cache type {0}", "correct the profile"),
     _Cause(
         re.compile(r"data is not within the file bounds, model is corrupted or incomplete"),
         "the model file is cut off",
@@ -146,7 +154,7 @@ _CAUSES = (
         "name a newer engine.commit in the profile and run playbooks/image.yml",
     ),
     _Cause(
-        re.compile(r"gguf_init_from_file: failed to open (?:GGUF file )?'?([^']+?)'?(?: \(|$)"),
+        re.compile(r"gguf_init_from_file: failed to open (?:GGUF file )?'([^']+)'"),
         "there is no model file {0} in the container",
         "run playbooks/models.yml, then playbooks/profiles.yml",
     ),
@@ -157,18 +165,23 @@ _CAUSES = (
     ),
     _Cause(
         re.compile(r"listen \w+ (\S+): bind: address already in use"),
-        "the port of {0} is in use",
+        "{0} is in use",
         PORT_REMEDY,
     ),
     _Cause(
-        re.compile(r"(?i)Error: (?:.*: )?(\S+): image not known|no such image:? (\S+)|unable to find (\S+) in local"),
-        "the image is not on the box",
+        re.compile(r"^Error: (\S+): image not known"),
+        "the image {0} is not on the box",
         "run playbooks/image.yml",
     ),
     _Cause(
-        re.compile(r"pinging container registry (\S+?): .*?([^:]+)$"),
+        re.compile(r"^Error: .*pinging container registry (\S+?): .*: ([^:]+)$"),
         "the image is not on the box, and the registry {0} can't be reached ({1})",
         "run playbooks/image.yml",
+    ),
+    _Cause(
+        re.compile(r"^Error: statfs (\S+): no such file or directory"),
+        "there is no folder {0} on the box",
+        "run playbooks/models.yml, or correct model.path in the profile",
     ),
     _Cause(
         re.compile(r"(?i)no space left on device"),
@@ -192,20 +205,33 @@ def explain(place: str, evidence: Evidence) -> ServerExitedError:
         place: the profile.
         evidence: what is known.
     """
-    fault, remedy = _why(evidence)
+    lines = [line.rstrip() for line in evidence.lines if not _NOISE.search(line)]
+    told = None if evidence.timeout_s else _told_cause(lines)
+    if told is None:
+        fault, remedy = _untold(evidence)
+        shown = lines[-LINES_SHOWN:]
+    else:
+        cause, match, at = told
+        fault = cause.fault.format(*(group or "" for group in match.groups()))
+        remedy = evidence.verdict if cause.memory and evidence.verdict else cause.remedy
+        shown = lines[max(at - LINES_BEFORE, 0) : at + LINES_AFTER + 1]
     if evidence.progress and not evidence.timeout_s:
         fault = f"{fault} ({evidence.progress})"
-    telling = [line.rstrip() for line in evidence.lines if not _NOISE.search(line)]
-    return ServerExitedError(place, fault, remedy, telling[-LINES_SHOWN:])
+    return ServerExitedError(place, fault, remedy, shown)
 
 
-def _why(evidence: Evidence) -> tuple[str, str]:
-    if not evidence.timeout_s:
-        for cause in _CAUSES:
-            match = next(filter(None, map(cause.sign.search, evidence.lines)), None)
+def _told_cause(lines: Sequence[str]) -> tuple[_Cause, re.Match[str], int] | None:
+    """Return the most certain cause that a line tells, what it found there, and the line's index."""
+    for cause in _CAUSES:
+        for at, line in enumerate(lines):
+            match = cause.sign.search(line)
             if match:
-                remedy = evidence.verdict if cause.memory and evidence.verdict else cause.remedy
-                return cause.fault.format(*(group or "" for group in match.groups())), remedy
+                return cause, match, at
+    return None
+
+
+def _untold(evidence: Evidence) -> tuple[str, str]:
+    """Return fault and remedy where no line tells them."""
     if evidence.result == "oom-kill" or any(_OOM_KILL.search(line) for line in evidence.lines):
         return "the kernel killed it for want of memory (OOM killer)", evidence.verdict or _LESS
     if evidence.timeout_s:

@@ -96,16 +96,16 @@ def prewarm(files: Sequence[Path], rate: float, on_progress: OnProgress) -> floa
     """
     begun, done = time.monotonic(), 0
     size = sum(file.stat().st_size for file in files)
-    for file in files:
-        try:
+    try:
+        for file in files:
             with file.open("rb", buffering=0) as opened:
                 os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
                 while piece := len(opened.read(CHUNK)):
                     done += piece
                     on_progress(done, size)
                     time.sleep(max(begun + done / rate - time.monotonic(), 0))
-        except OSError as error:
-            raise GpuboxError(str(file), f"can't be read: {error.strerror}", "check the disk: dmesg") from error
+    except OSError as error:
+        raise GpuboxError(str(file), f"can't be read: {error.strerror}", "check the disk: dmesg") from error
     return time.monotonic() - begun
 
 

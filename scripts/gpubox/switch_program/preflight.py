@@ -57,13 +57,16 @@ class RefusedError(GpuboxError):
         return "\n".join(map(str, self.faults))
 
 
-def preflight(profile: BoxProfile, stops: Sequence[BoxProfile], sizes: Mapping[str, int]) -> Ready:
+def preflight(
+    profile: BoxProfile, stops: Sequence[BoxProfile], sizes: Mapping[str, int], *, ignore_plan: bool = False
+) -> Ready:
     """Check that a profile can be started once others have stopped.
 
     Args:
         profile: to be started.
         stops: those that serve now and will stop.
         sizes: of model files when they last served.
+        ignore_plan: whether the planner's verdict does not count.
 
     Raises:
         RefusedError: with everything that is wrong.
@@ -73,10 +76,12 @@ def preflight(profile: BoxProfile, stops: Sequence[BoxProfile], sizes: Mapping[s
     image: list[str] = []
 
     checks: list[Callable[[], None]] = [
-        lambda: _verdict(profile),
+        lambda: None if ignore_plan else _verdict(profile),
         lambda: _unit(profile),
         lambda: image.append(_image(profile)),
-        lambda: found.update({str(file): model_files.check(file, sizes) for file in model_files.all_parts(profile.models)}),
+        lambda: found.update(
+            {str(file): model_files.check(file, sizes) for file in model_files.all_parts(profile.models)}
+        ),
         lambda: _port(profile, stops),
         lambda: held.extend(_gpus(profile, {one.name for one in (*stops, profile)})),
     ]
@@ -97,7 +102,7 @@ def _fault(check: Callable[[], None]) -> GpuboxError | None:
 
 def _verdict(profile: BoxProfile) -> None:
     if profile.verdict:
-        raise GpuboxError(profile.name, "does not fit this box", profile.verdict)
+        raise GpuboxError(profile.name, f"does not fit this box: {profile.verdict}", "or switch with --ignore-plan")
 
 
 def _unit(profile: BoxProfile) -> None:
@@ -113,7 +118,9 @@ def _unit(profile: BoxProfile) -> None:
         )  # fmt: skip  # one call
         if f"---{profile.unit}---" not in said.stdout:
             told = [line for line in said.stderr.splitlines() if Path(profile.file).name in line]
-            fault = "Podman makes no service of it" + (f": {told[-1].partition('quadlet-generator')[2]}" if told else "")
+            fault = "Podman makes no service of it" + (
+                f": {told[-1].partition('quadlet-generator')[2]}" if told else ""
+            )
             raise GpuboxError(profile.file, fault, "run playbooks/profiles.yml")
     state = units.show(profile.unit)
     if state.load != "loaded" or state.stale == "yes":

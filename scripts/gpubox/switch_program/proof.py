@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,9 @@ PROGRESS_S = 1.0
 HEALTH_S = 10.0
 
 
-def wait_until_served(profile: BoxProfile, size: int, limit_s: float, on_progress: Callable[[LoadProgress], None]) -> float:
+def wait_until_served(
+    profile: BoxProfile, size: int, limit_s: float, on_progress: Callable[[LoadProgress], None]
+) -> float:
     """Wait until a profile that was started has answered a completion.
 
     Args:
@@ -115,7 +118,8 @@ def _failed(
     timeout_s: float = 0.0,
     answer: str = "",
 ) -> ServerExitedError:
-    lines = tuple(units.log_lines(state))
+    killed = state.exit_status == 128 + signal.SIGKILL
+    lines = (*units.log_lines(state), *(units.out_of_memory_lines() if killed else ()))
     seen = str(progress) if progress and progress.done else ""
     evidence = Evidence(lines, state.exit_status, state.result, timeout_s, answer, seen, profile.verdict)
     return explain(profile.name, evidence)

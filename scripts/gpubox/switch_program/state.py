@@ -112,7 +112,9 @@ class StateFile:
         try:
             document = json.loads(self.path.read_text("utf-8"))
             if document["version"] > VERSION:
-                raise GpuboxError(str(self.path), "is from a newer gpubox", "run playbooks/profiles.yml of that version")
+                raise GpuboxError(
+                    str(self.path), "is from a newer gpubox", "run playbooks/profiles.yml of that version"
+                )
             switch = document["switch"]
             return State(document["active"], Switch(**switch) if switch else None, document["sizes"])
         except FileNotFoundError:
@@ -145,7 +147,9 @@ class StateFile:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise GpuboxError(str(self.path), f"can't be written: {error.strerror}", "free space on its disk") from error
+            raise GpuboxError(
+                str(self.path), f"can't be written: {error.strerror}", "free space on its disk"
+            ) from error
         with suppress(OSError):  # the next write tries again, and says so
             os.close(self._laid_out())
 

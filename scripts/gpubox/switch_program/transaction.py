@@ -43,12 +43,14 @@ class Options:
         watch_s: how long the new profile is watched before the old one is given up.
         prewarm: read the model into the page cache first: `yes`, `no`, or `auto` where the memory allows.
         prewarm_rate: bytes per second.
+        ignore_plan: start it even where the planner says that it does not fit.
     """
 
     timeout_s: float | None = None
     watch_s: float = WATCH_S
     prewarm: str = "auto"
     prewarm_rate: float = 1e9
+    ignore_plan: bool = False
 
 
 class ShutDownError(Exception):
@@ -88,7 +90,7 @@ class Transaction:
         self._state.switch = switch
         self._step(switch, "preflight", _plan(switch))
         try:
-            ready = preflight(profile, stops, self._state.sizes)
+            ready = preflight(profile, stops, self._state.sizes, ignore_plan=options.ignore_plan)
             self._prewarm(switch, ready, options)
         except GpuboxError as error:
             return self._end(switch, REFUSED, str(error))
@@ -234,9 +236,7 @@ class Transaction:
         return switch
 
 
-def conflicting(
-    profile: BoxProfile, profiles: Mapping[str, BoxProfile], active: Mapping[str, str]
-) -> list[BoxProfile]:
+def conflicting(profile: BoxProfile, profiles: Mapping[str, BoxProfile], active: Mapping[str, str]) -> list[BoxProfile]:
     """Return the profiles that must stop for one: those that serve or should, and can't serve beside it."""
     return [
         profiles[name]

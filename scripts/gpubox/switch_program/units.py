@@ -127,7 +127,7 @@ def shutting_down() -> bool:
     return _systemctl("is-system-running").stdout.strip() == "stopping"
 
 
-def log_lines(state: UnitState, count: int = 400) -> list[str]:
+def log_lines(state: UnitState, count: int = 2000) -> list[str]:
     """Return the last lines that a service's current or last start has logged, oldest first."""
     subprocess.run(["journalctl", "--sync"], capture_output=True, timeout=SYSTEMCTL_S, check=False)
     argv = ["journalctl", "--output=cat", "--no-pager", f"--lines={count}"]
@@ -136,16 +136,25 @@ def log_lines(state: UnitState, count: int = 400) -> list[str]:
     return said.decode("utf-8", "replace").splitlines()
 
 
+def out_of_memory_lines() -> list[str]:
+    """Return what the kernel logged of processes that it killed for memory within ten minutes."""
+    argv = ["journalctl", "--dmesg", "--output=cat", "--no-pager", "--since=-10min", "--grep=Out of memory|oom-kill"]
+    said = subprocess.run(argv, capture_output=True, timeout=SYSTEMCTL_S, check=False).stdout
+    return said.decode("utf-8", "replace").splitlines()
+
+
 def processes(state: UnitState) -> list[int]:
     """Return the processes of a service, those of its container included."""
-    found = []
-    if state.cgroup:
-        for file in (CGROUPS / state.cgroup.lstrip("/")).rglob("cgroup.procs"):
-            try:
-                found += [int(word) for word in file.read_text().split()]
-            except OSError:  # the container's own group has just gone
-                continue
-    return found
+    if not state.cgroup:
+        return []
+    return [pid for file in (CGROUPS / state.cgroup.lstrip("/")).rglob("cgroup.procs") for pid in _members(file)]
+
+
+def _members(file: Path) -> list[int]:
+    try:
+        return [int(word) for word in file.read_text().split()]
+    except OSError:  # the container's own group has just gone
+        return []
 
 
 def _systemctl(*words: str, limit_s: float = SYSTEMCTL_S) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,131 @@
+"""Why a server did not come up, from logs of ik_llama.cpp's CPU build at 29a54f4 and of Podman 5.4.2 in `logs/`.
+
+Those in this file are put together from the format strings of ik_llama.cpp and CUDA's own texts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from golden import compare
+from gpubox.switch_program.failure import LINES_AFTER, LINES_BEFORE, LINES_SHOWN, Evidence, explain
+
+HERE = Path(__file__).parent
+
+
+def told(*lines: str, **evidence: object) -> str:
+    """The explanation without the lines that it shows."""
+    error = explain("two", Evidence(lines, **evidence))  # type: ignore[arg-type]
+    return f"{error.place}: {error.fault}; {error.remedy}"
+
+
+def test_golden_explanations_of_captured_logs() -> None:
+    explained = {
+        log.name: f"{explain('two', Evidence(tuple(log.read_text().splitlines()), 1))}\n"
+        for log in (HERE / "logs").iterdir()
+    }
+    compare(HERE / "golden", explained)
+
+
+LESS = "lower server.ctx_size or server.ubatch_size, or move experts to the CPU; `gpubox plan` names the nearest change"
+CUDA = {
+    "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 5967.00 MiB on device 1: cudaMalloc failed: out of memory": (
+        f"two: CUDA is out of memory: GPU 1 has no 5967.00 MiB left; {LESS}"
+    ),
+    "CUDA error: out of memory": f"two: CUDA is out of memory; {LESS}",
+    "CUDA error: no kernel image is available for execution on the device": (
+        "two: the image has no code for this GPU; build the image for this GPU: run playbooks/image.yml with this box in it"
+    ),
+    "mmq.cuh:12: ERROR: CUDA kernel mul_mat_q has no device code compatible with CUDA arch 1200. "
+    "ggml-cuda.cu was compiled for: 800,860,890": (
+        "two: the image has no code for this GPU: it was built for 800,860,890, and the GPU is 1200; "
+        "build the image for this GPU: run playbooks/image.yml with this box in it"
+    ),
+    "ggml_cuda_init: failed to initialize CUDA: CUDA driver version is insufficient for CUDA runtime version": (
+        "two: the driver is too old for the CUDA of the image; "
+        "install a newer driver: run playbooks/provision.yml, then reboot"
+    ),
+    "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=13.0, please update your driver": (
+        "two: the driver is too old for the image, which wants cuda>=13.0; "
+        "install a newer driver: run playbooks/provision.yml, then reboot"
+    ),
+}
+
+
+@pytest.mark.parametrize("line", CUDA)
+def test_a_line_of_cuda_is_told_in_words(line: str) -> None:
+    assert told("loading", line, "Aborted", exit_status=134) == CUDA[line]
+
+
+def test_the_planners_verdict_replaces_the_general_remedy_where_memory_is_short() -> None:
+    verdict = "CUDA0 lacks 812 MiB by the plan; it would with -ub 1024: a smaller batch"
+    assert (
+        told("CUDA error: out of memory", exit_status=134, verdict=verdict) == f"two: CUDA is out of memory; {verdict}"
+    )
+
+
+def test_progress_is_told_where_a_load_was_cut_short() -> None:
+    assert told("CUDA error: out of memory", exit_status=134, progress="12.0 GB of 184 GB read (6 %)") == (
+        f"two: CUDA is out of memory (12.0 GB of 184 GB read (6 %)); {LESS}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        (
+            {"exit_status": 132},
+            (
+                "two: illegal instruction: the image was built for another CPU; "
+                "build it on this box, or without GGML_NATIVE: run playbooks/image.yml"
+            ),
+        ),
+        (
+            {"exit_status": 137, "result": "oom-kill"},
+            f"two: the kernel killed it for want of memory (OOM killer); {LESS}",
+        ),
+        (
+            {"exit_status": 137},
+            "two: it was killed (SIGKILL); if nobody did, the memory was short: journalctl -k -g oom",
+        ),
+        (
+            {"exit_status": 139},
+            "two: it crashed (SIGSEGV); see its last lines; all of them are in its journal",
+        ),
+        ({"exit_status": 3}, "two: it ended with exit status 3; see its last lines; all of them are in its journal"),
+        (
+            {"timeout_s": 900.0, "progress": "12.0 GB of 184 GB read (6 %), about 3000 s to go"},
+            (
+                "two: it did not answer within 900 s; 12.0 GB of 184 GB read (6 %), about 3000 s to go; "
+                "if it is only slow, raise health.start_timeout in the profile, or switch with --timeout"
+            ),
+        ),
+        (
+            {"timeout_s": 30.0},
+            (
+                "two: it did not answer within 30 s; it read nothing of its model; "
+                "if it is only slow, raise health.start_timeout in the profile, or switch with --timeout"
+            ),
+        ),
+        ({"answer": "it stopped answering /health"}, "two: it stopped answering /health; see its last lines"),
+    ],
+)
+def test_an_end_without_a_telling_line_is_told_by_how_it_ended(evidence: dict[str, object], expected: str) -> None:
+    assert told("loading", **evidence) == expected
+
+
+def test_the_kernels_own_words_tell_the_oom_killer() -> None:
+    line = "Out of memory: Killed process 4711 (llama-server) total-vm:812345678kB"
+    assert (
+        told("loading", line, exit_status=137) == f"two: the kernel killed it for want of memory (OOM killer); {LESS}"
+    )
+
+
+def test_the_lines_around_the_telling_one_are_shown_and_podmans_noise_is_not() -> None:
+    noise = "2026-11-24 03:39:53.346070243 +0000 UTC m=+0.155559830 container create 5e7e (image=x, name=two)"
+    before, after = [f"before {number}" for number in range(20)], [f"after {number}" for number in range(20)]
+    shown = explain("two", Evidence((*before, noise, "error: unknown argument: -x", *after))).last_lines
+    assert shown == (*before[-LINES_BEFORE:], "error: unknown argument: -x", *after[:LINES_AFTER])
+    assert explain("two", Evidence((*before, noise), 1)).last_lines == tuple(before[-LINES_SHOWN:])
