@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import itertools
 import shlex
+import socket
 import subprocess
+import time
+from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import paramiko
 from fabric import Config, Connection
+from invoke.exceptions import ThreadException
 
 from gpubox.errors import BoxError, ConnectionLostError
 
@@ -24,7 +28,30 @@ if TYPE_CHECKING:
 
 SILENCE_S = 15.0
 CONNECT_S = 10
+TUNNEL_POLL_S = 0.01
 _KNOWN_HOSTS = "~/.ssh/known_hosts"
+
+
+class BoxProcess(Protocol):
+    """A command that runs on a box."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines that it prints, as they come.
+
+        Raises:
+            BoxError: it printed nothing and failed.
+            ConnectionLostError: the connection broke, or was silent for 15 seconds.
+        """
+
+    def send(self, data: bytes) -> None:
+        """Let it read something.
+
+        Raises:
+            ConnectionLostError: the connection broke.
+        """
+
+    def close(self) -> None:
+        """Hang up: it reads the end of its input."""
 
 
 class BoxConnection:
@@ -63,45 +90,87 @@ class BoxConnection:
             BoxError: the box can't be reached, or the command printed nothing and failed.
             ConnectionLostError: the connection broke, or was silent for 15 seconds.
         """
-        if self._local:
-            yield from self._local_lines(argv)
-            return
-        if self._connection is None:
-            self._connection = self._open()
-        as_root = argv if self._connection.user == "root" else ["sudo", "-n", *argv]
-        printed = 0
+        process = self.start(argv)
         try:
-            channel = self._connection.transport.open_session(timeout=CONNECT_S)
+            yield from process.lines()
+        finally:
+            process.close()
+
+    def start(self, argv: Sequence[str]) -> BoxProcess:
+        """Start a command as root, to be told things while it runs.
+
+        Args:
+            argv: the command.
+
+        Raises:
+            BoxError: the box can't be reached.
+            ConnectionLostError: the connection broke.
+        """
+        if self._local:
+            return _LocalProcess(self.name, ["sudo", "-n", *argv])
+        connection = self._opened()
+        as_root = argv if connection.user == "root" else ["sudo", "-n", *argv]
+        try:
+            channel = connection.transport.open_session(timeout=CONNECT_S)
             channel.settimeout(SILENCE_S)
             channel.exec_command(shlex.join(as_root))
-            with channel.makefile("r") as out:
-                for line in out:
-                    printed += 1
-                    yield line.rstrip("\n")
-            said = channel.makefile_stderr("r").read()
-            status = channel.recv_exit_status()
         except (OSError, EOFError, paramiko.SSHException) as error:
-            self.close()
-            raise ConnectionLostError(self.name, f"the connection broke: {error or 'no word came'}") from error
-        if status == -1:
-            self.close()
-            raise ConnectionLostError(self.name, "the connection broke")
-        if status and not printed:
-            raise _failed(self.name, said.decode() if isinstance(said, bytes) else said, status)
+            raise self.lost(error) from error
+        return _RemoteProcess(self, channel)
 
-    def _local_lines(self, argv: Sequence[str]) -> Iterator[str]:
-        with subprocess.Popen(
-            ["sudo", "-n", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout
-            assert process.stderr
-            printed = 0
-            for line in process.stdout:
-                printed += 1
-                yield line.rstrip("\n")
-            said = process.stderr.read()
-            if process.wait() and not printed:
-                raise _failed(self.name, said, process.returncode)
+    @contextmanager
+    def tunnel(self, port: int) -> Iterator[int]:
+        """Open a tunnel to a port of the box's loopback; it breaks when the connection does.
+
+        Args:
+            port: on the box.
+
+        Yields:
+            A port of this machine's loopback that leads there.
+
+        Raises:
+            BoxError: the box can't be reached.
+            ConnectionLostError: the connection broke.
+        """
+        if self._local:
+            yield port
+            return
+        connection = self._opened()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            here = int(free.getsockname()[1])
+        # Not a `with`: what fails inside the tunnel's threads ends with them, and its user has noticed already.
+        forward = connection.forward_local(here, port, "127.0.0.1", "127.0.0.1")
+        try:
+            forward.__enter__()
+            self._await_tunnel(here)
+            yield here
+        finally:
+            with suppress(ThreadException):
+                forward.__exit__(None, None, None)
+
+    def _await_tunnel(self, here: int) -> None:
+        """Wait until the tunnel's thread listens."""
+        end = time.monotonic() + CONNECT_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", here), timeout=CONNECT_S).close()
+            except OSError as error:
+                if time.monotonic() > end:
+                    raise self.lost(error) from error
+                time.sleep(TUNNEL_POLL_S)
+            else:
+                return
+
+    def _opened(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def lost(self, error: Exception | None = None) -> ConnectionLostError:
+        """Close what broke and return the error that says so."""
+        self.close()
+        words = f": {error or 'no word came'}" if error is not None else ""
+        return ConnectionLostError(self.name, f"the connection broke{words}")
 
     def _open(self) -> Connection:
         variables = self._variables
@@ -158,6 +227,66 @@ def ssh_settings(variables: Mapping[str, Any]) -> paramiko.SSHConfig:
             file = Path(value)
     own = file.read_text("utf-8") if file.is_file() else ""
     return paramiko.SSHConfig.from_file(StringIO("\n".join([*lines, own])))
+
+
+class _RemoteProcess:
+    def __init__(self, connection: BoxConnection, channel: paramiko.Channel) -> None:
+        self._connection = connection
+        self._channel = channel
+
+    def lines(self) -> Iterator[str]:
+        printed = 0
+        try:
+            with self._channel.makefile("r") as out:
+                for line in out:
+                    printed += 1
+                    yield line.rstrip("\n")
+            said = self._channel.makefile_stderr("r").read()
+            status = self._channel.recv_exit_status()
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._connection.lost(error) from error
+        if status == -1:
+            raise self._connection.lost()
+        if status and not printed:
+            raise _failed(self._connection.name, said.decode() if isinstance(said, bytes) else said, status)
+
+    def send(self, data: bytes) -> None:
+        try:
+            self._channel.sendall(data)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._connection.lost(error) from error
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+class _LocalProcess:
+    def __init__(self, name: str, argv: Sequence[str]) -> None:
+        self._name = name
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def lines(self) -> Iterator[str]:
+        assert self._process.stdout
+        assert self._process.stderr
+        printed = 0
+        for line in self._process.stdout:
+            printed += 1
+            yield line.decode("utf-8", "replace").rstrip("\n")
+        said = self._process.stderr.read().decode("utf-8", "replace")
+        if self._process.wait() and not printed:
+            raise _failed(self._name, said, self._process.returncode)
+
+    def send(self, data: bytes) -> None:
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except OSError as error:
+            raise ConnectionLostError(self._name, f"its program has ended: {error}") from error
+
+    def close(self) -> None:
+        with suppress(OSError), self._process:  # closes its pipes and waits
+            pass
 
 
 def _failed(name: str, said: str, status: int) -> BoxError:
