@@ -30,6 +30,7 @@ LOADER = (
     "exec(compile(text, 'gpubox', 'exec'))"
 )
 ANSWER_S = 60.0
+HANG_UP_S = 5.0
 PINGS = 5
 # The program on the box lets its lock go this long after the last word; whoever was cut off waits for that.
 LOCK_LEASE_S = 25.0
@@ -53,7 +54,7 @@ class BoxWatch:
         self._connection = connection
         self._who = who
         self._wait_s = wait_s
-        self._answers: Queue[dict[str, Any] | Exception] = Queue()
+        self._answers: Queue[dict[str, Any] | Exception]
         self._readings: list[Reading] = []
         self._lock = threading.Lock()
         self._ticked = threading.Event()
@@ -70,7 +71,11 @@ class BoxWatch:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         self._process.close()
+        self._listener.join(HANG_UP_S)
 
     def _begin(self) -> dict[str, Any]:
         end = time.monotonic() + self._wait_s
@@ -79,7 +84,7 @@ class BoxWatch:
             begin = self._answer("begin", "busy")
             if begin["event"] == "begin":
                 return begin
-            self._process.close()
+            self._hang_up()
             if time.monotonic() > end:
                 fault = f"{begin['text'] or 'another benchmark'} is under way"
                 raise BoxError(self._connection.name, fault, "wait until it has ended, then ask again")
@@ -89,15 +94,18 @@ class BoxWatch:
         program = resources.files("gpubox.telemetry").joinpath("program.py").read_bytes()
         told = {"who": self._who, "lock": LOCK, "note": NOTE, "sources": SOURCES, "gpu_fields": ",".join(GPU_FIELDS)}
         argv = ["python3", "-ISB", "-c", LOADER, str(len(program)), json.dumps(told)]
+        self._answers = Queue()
         self._process = self._connection.start(argv)
         self._process.send(program)
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        self._lost = None
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
-    def _listen(self, process: Any) -> None:  # noqa: ANN401  # either of two private classes
+    def _listen(self) -> None:
         """Sort what the program says, and answer each tick: it ends when nobody does."""
         lost: Exception = ConnectionLostError(self._connection.name, "its telemetry has ended")
         try:
-            for line in process.lines():
+            for line in self._process.lines():
                 event = json.loads(line)
                 if event["event"] != "tick":
                     self._answers.put(event)
@@ -108,10 +116,9 @@ class BoxWatch:
                 self._order("alive")
         except (BoxError, OSError, ValueError) as error:
             lost = error
-        if process is self._process:
-            self._lost = lost
-            self._answers.put(lost)
-            self._ticked.set()
+        self._lost = lost
+        self._answers.put(lost)
+        self._ticked.set()
 
     def _order(self, do: str, **more: Any) -> None:  # noqa: ANN401  # JSON
         self._process.send((json.dumps({"do": do, **more}) + "\n").encode())
