@@ -24,7 +24,7 @@ from gpubox.profile_deployment import deploy
 from gpubox.profile_files import load_profile
 from gpubox.results.telemetry import add_readings
 from gpubox.telemetry.box_watch import LOCK_LEASE_S, BoxWatch
-from gpubox.telemetry.judgement import doubts, not_quiet
+from gpubox.telemetry.judgement import doubts, not_quiet, used_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -95,7 +95,7 @@ class RunTelemetry:
         if self._keep is not None:
             self._watch.settle()
         self._take()
-        gpus = gpus_of(self._profile, self._watch.facts["gpus"])
+        gpus = used_gpus(self._profile.gpus, self._watch.facts["gpus"])
         found = doubts(self._readings, self._profile.name, gpus)
         self._readings, self._keep = [], None
         return found
@@ -273,18 +273,6 @@ def subject_of(loaded: LoadedProfile, deployed: Mapping[str, Any], facts: dict[s
         host=facts,
         endpoint=endpoint,
     )
-
-
-def gpus_of(profile: BoxProfile, present: Sequence[Mapping[str, Any]]) -> set[int]:
-    """Return the indices of a profile's GPUs.
-
-    Args:
-        profile: as the box knows it.
-        present: the GPUs of the box, each with `index` and `uuid`.
-    """
-    if profile.gpus == "none":
-        return set()
-    return {gpu["index"] for gpu in present if profile.gpus == "all" or {gpu["index"], gpu["uuid"]} & set(profile.gpus)}
 
 
 def _unchanged(source: str, known: str) -> LoadedProfile:

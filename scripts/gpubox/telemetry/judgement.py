@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from gpubox.record import Sample
     from gpubox.telemetry.readings import Gpu, Reading
@@ -54,6 +55,43 @@ def doubts(readings: Sequence[Reading], profile: str, gpus: Collection[int] | No
         `throttled: …`, `shared-box: …` and `gpu-lost: …`, each with its reason.
     """
     return [*_throttled(readings, gpus), *_shared(readings, profile), *_lost(readings)]
+
+
+def used_gpus(wanted: str | Sequence[int | str], present: Iterable[Mapping[str, Any]]) -> set[int]:
+    """Return the indices of the GPUs that a profile uses.
+
+    Args:
+        wanted: `all`, `none`, or indices and UUIDs, as in a profile.
+        present: the GPUs of the box, each with `index` and `uuid`.
+    """
+    if wanted == "none":
+        return set()
+    return {gpu["index"] for gpu in present if wanted == "all" or {gpu["index"], gpu["uuid"]} & set(wanted)}
+
+
+def in_words(readings: Sequence[Reading], gpus: Collection[int] | None = None) -> list[str]:
+    """Return a line for each GPU and one for the host: means over the run, and the most memory in use.
+
+    Args:
+        readings: of a run, oldest first.
+        gpus: indices of those that are of interest; None for all.
+    """
+    indices = sorted({gpu.index for reading in readings for gpu in reading.gpus if gpus is None or gpu.index in gpus})
+    lines = []
+    for index in indices:
+        told = [gpu for reading in readings for gpu in reading.gpus if gpu.index == index]
+        means = [
+            (_mean(gpu.watts for gpu in told), "W"),
+            (_mean(gpu.sm_mhz for gpu in told), "MHz"),
+            (_mean(gpu.celsius for gpu in told), "°C"),
+            (_mean(100 * gpu.busy for gpu in told if gpu.busy is not None), "% busy"),
+            (max((gpu.memory_bytes / 2**20 for gpu in told if gpu.memory_bytes), default=None), "MiB"),
+        ]
+        lines.append(f"GPU {index}: " + ", ".join(f"{value:.0f} {unit}" for value, unit in means if value is not None))
+    if len(readings) > 1:
+        cached = max(reading.memory_bytes.get("Cached", 0) for reading in readings)
+        lines.append(f"host: {_busy_cores(readings):.1f} cores busy, page cache {cached / 2**20:.0f} MiB")
+    return lines
 
 
 def joules_per_token(
@@ -150,6 +188,11 @@ def _by_gpu(readings: Sequence[Reading], value: Callable[[Gpu], float | None]) -
             if (told := value(gpu)) is not None:
                 found.setdefault(gpu.index, []).append(told)
     return found
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def _watts(reading: Reading, gpus: Collection[int] | None) -> float | None:
