@@ -11,7 +11,6 @@ import itertools
 import shlex
 import socket
 import subprocess
-import time
 from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import paramiko
 from fabric import Config, Connection
-from invoke.exceptions import ThreadException
 
+from gpubox.box_tunnel import BoxTunnel
 from gpubox.errors import BoxError, ConnectionLostError
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 SILENCE_S = 15.0
 CONNECT_S = 10
-TUNNEL_POLL_S = 0.01
 _KNOWN_HOSTS = "~/.ssh/known_hosts"
 
 
@@ -136,30 +134,14 @@ class BoxConnection:
             yield port
             return
         connection = self._opened()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            here = int(free.getsockname()[1])
-        # Not a `with`: what fails inside the tunnel's threads ends with them, and its user has noticed already.
-        forward = connection.forward_local(here, port, "127.0.0.1", "127.0.0.1")
         try:
-            forward.__enter__()
-            self._await_tunnel(here)
-            yield here
+            tunnel = BoxTunnel(connection.transport, port)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self.lost(error) from error
+        try:
+            yield tunnel.port
         finally:
-            with suppress(ThreadException):
-                forward.__exit__(None, None, None)
-
-    def _await_tunnel(self, here: int) -> None:
-        """Wait until the tunnel's thread listens."""
-        end = time.monotonic() + CONNECT_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", here), timeout=CONNECT_S).close()
-            except OSError as error:
-                if time.monotonic() > end:
-                    raise self.lost(error) from error
-                time.sleep(TUNNEL_POLL_S)
-            else:
-                return
+            tunnel.close()
 
     def _opened(self) -> Connection:
         if self._connection is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,9 @@ from gpubox.errors import EndpointError, GpuboxError
 from gpubox.profile_files import LoadedProfile, load_profile
 from gpubox.record import Run, Workload
 from results.records import a_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHORT, LONG = Workload("pp512+tg64", 512, 64), Workload("pp8000+tg64", 8000, 64)
 PLAN = Plan("b1", "box", (Entry("a", "a", "h1", (SHORT, LONG)), Entry("b", "b", "h2", (SHORT,))), rounds=2)
@@ -49,6 +52,11 @@ def test_steps_done_in_order_leave_the_rest_in_order(count: int) -> None:
     every = [(step.entry.name, one) for step in missing(PLAN, []) for one in step.workloads]
     runs = [done(name, workload) for name, workload in every[:count]]
     assert [(step.entry.name, one) for step in missing(PLAN, runs) for one in step.workloads] == every[count:]
+
+
+def test_what_serves_already_is_measured_first_since_it_is_loaded() -> None:
+    steps = missing(PLAN, [], serving={"b"})
+    assert [(step.round, step.entry.name) for step in steps] == [(1, "b"), (1, "a"), (2, "b"), (2, "a")]
 
 
 def test_a_plan_survives_json() -> None:

@@ -150,9 +150,9 @@ class BoxBench:
                 continue
             return self._outcome
 
-    def _steps(self) -> list[Step]:
+    def _steps(self, serving: Sequence[str]) -> list[Step]:
         done = self._store.runs(batch=self._plan.batch, status="done")
-        return [step for step in missing(self._plan, done) if step.entry.name not in self._outcome.failed]
+        return [step for step in missing(self._plan, done, serving) if step.entry.name not in self._outcome.failed]
 
     def _visit(self, wait_s: float) -> None:
         """Measure over one connection, and put back what served before unless the connection breaks."""
@@ -166,7 +166,7 @@ class BoxBench:
             busy = not_quiet(watch.look_around())
             self._watcher.say(f"{self._host.name}: {'not quiet: ' + ', '.join(busy) if busy else 'quiet'}")
             try:
-                for step in self._steps():
+                for step in self._steps(state.serving):
                     self._step(connection, watch, profiles[step.entry.name], step)
             except ConnectionLostError:
                 raise

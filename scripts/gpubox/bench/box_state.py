@@ -34,6 +34,9 @@ class BoxState:
         who: asks.
         host: the box.
         say: told of progress.
+
+    Attributes:
+        serving: the profiles that serve when it begins.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class BoxState:
         self._host = host
         self._say = say
         self._before: list[str] = []
+        self.serving: list[str] = []
 
     def begin(self) -> None:
         """Learn what serves, or what an earlier benchmark that was interrupted has to put back; write it down there.
@@ -60,8 +64,10 @@ class BoxState:
         Raises:
             BoxError: the box can't be asked.
         """
-        if not self.adopt():
-            self._before = sorted(self._status()["active"])
+        adopted, status = self.adopt(), self._status()
+        self.serving = [name for name, serves in status["serving"].items() if serves]
+        if not adopted:
+            self._before = sorted(status["active"])
         self._watch.write_note({"batch": self._batch, "by": self._who, "active": self._before})
 
     def adopt(self) -> bool:

@@ -10,7 +10,7 @@ from gpubox.errors import EndpointError, GpuboxError
 from gpubox.record import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from gpubox.bench.prompts import Route
     from gpubox.profile_files import LoadedProfile
@@ -116,7 +116,7 @@ def make_plan(
     return Plan(batch, box, tuple(entries), rounds, route), left_out
 
 
-def missing(plan: Plan, done: Iterable[Run]) -> list[Step]:
+def missing(plan: Plan, done: Iterable[Run], serving: Collection[str] = ()) -> list[Step]:
     """Return the steps of a plan that its finished runs leave, in order.
 
     A run is measured whole or anew: samples from before and after another load of the model are not mixed.
@@ -124,11 +124,12 @@ def missing(plan: Plan, done: Iterable[Run]) -> list[Step]:
     Args:
         plan: what was asked for.
         done: the runs of its batch that ended well.
+        serving: profiles that serve already and come first, so that nothing is loaded for them; a load takes minutes.
     """
     measured = Counter((run.profile, run.workload.name) for run in done)
     steps = []
     for number in range(1, plan.rounds + 1):
-        for entry in plan.entries:
+        for entry in sorted(plan.entries, key=lambda entry: entry.name not in serving):
             left = [one for one in entry.workloads if measured[entry.name, one.name] < number]
             if left:
                 steps.append(Step(entry, number, tuple(left)))

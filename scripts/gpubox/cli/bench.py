@@ -25,6 +25,7 @@ HELP = "measure profiles deployed on a box, a running endpoint, or profiles serv
 EXAMPLE = """
 gpubox bench glm-5.2-1.630bpw glm-5.2-1.630bpw-mtp --host glm-box --interleave
 gpubox bench --resume --host glm-box
+gpubox bench --matrix ubatch.yml --host glm-box --write
 gpubox bench --endpoint http://127.0.0.1:8000 --pp 2048 --tg 128
 gpubox bench --endpoint http://127.0.0.1:8000 --workload drafting
 gpubox bench fast.yml --server ./llama-server --model model.gguf --json
@@ -55,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measure what is missing of the last benchmark of the box",
     )
     how.add_argument("--restore", action="store_true", help="only let serve again what served before it")
+    parser.add_argument(
+        "--matrix", type=Path, metavar="FILE", help="with --host: the profiles that a matrix file derives from one"
+    )
+    parser.add_argument("--write", action="store_true", help="only write the matrix's profiles into the inventory")
     parser.add_argument("--model", type=Path, metavar="FILE", help="serve this GGUF instead of the profile's")
     parser.add_argument(
         "--workload", metavar="NAME", help="measure what a file of inventory/workloads/ lists, instead of --pp and --tg"
@@ -87,8 +92,9 @@ def run(args: argparse.Namespace) -> int:
         from gpubox.cli.bench_box import run_on_box
 
         return run_on_box(args)
-    if args.interleave or args.resume is not None or args.restore:
-        raise GpuboxError("--interleave, --resume, --restore", "are for a box", "name it with --host BOX")
+    if args.interleave or args.resume is not None or args.restore or args.matrix or args.write:
+        options = "--interleave, --resume, --restore, --matrix and --write"
+        raise GpuboxError(options, "are for a box", "name it with --host BOX")
     if args.endpoint and args.profiles:
         raise GpuboxError("--endpoint", "measures what runs there, whatever its profile", "leave the profiles out")
     if args.server and not args.profiles:

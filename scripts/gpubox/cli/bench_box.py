@@ -22,7 +22,8 @@ SWITCH_OPTIONS = ("--watch=2",)
 def run_on_box(args: argparse.Namespace) -> int:
     """Measure the profiles on the box, or go on, or put back; 1 where something could not be measured or put back."""
     from gpubox.bench.box import BoxBench, Host, restore
-    from gpubox.box import host_variables
+    from gpubox.box import box_of, host_variables
+    from gpubox.cli.bench_matrix import fitting_profiles, print_next_steps
     from gpubox.cli.box_progress import BoxProgress
     from gpubox.cli.progress import Progress
     from gpubox.cli.results import print_summaries
@@ -31,11 +32,7 @@ def run_on_box(args: argparse.Namespace) -> int:
     from gpubox.results.store import Store
     from gpubox.results.summary import document, summarise
 
-    going_on = args.resume is not None or args.restore
-    if going_on and args.profiles:
-        raise GpuboxError("--resume, --restore", "know the profiles themselves", "leave the profiles out")
-    if not going_on and not args.profiles:
-        raise GpuboxError("--host", "needs a profile that is deployed there", "name one or more profiles")
+    _check(args)
     hosts = host_variables([args.host], profiles_folder().parent)
     if len(hosts) > 1:
         raise GpuboxError(args.host, "is a group of several boxes", f"name one of {', '.join(hosts)}")
@@ -47,6 +44,11 @@ def run_on_box(args: argparse.Namespace) -> int:
             progress.close()
             switching.event(box, event)
 
+    if args.matrix:
+        args.profiles = fitting_profiles(args.matrix, box_of(box, variables), progress, write=args.write)
+        if args.write:
+            print_next_steps(args.profiles, box)
+            return 0
     host = Host(box, variables, SWITCH_OPTIONS, on_event)
     with Store.open(args.db) as store:
         try:
@@ -66,6 +68,23 @@ def run_on_box(args: argparse.Namespace) -> int:
     for name, why in outcome.failed.items():
         print(f"gpubox: {name}: could not be measured: {why.partition(chr(10))[0]}", file=sys.stderr)
     return max(_told(box, outcome.unrestored), 1 if outcome.failed else 0)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse options that say different things."""
+    from gpubox.errors import GpuboxError
+
+    given = [name for name, value in (("profiles", args.profiles), ("--matrix", args.matrix)) if value]
+    if args.resume is not None or args.restore:
+        if given:
+            raise GpuboxError("--resume, --restore", "know the profiles themselves", f"leave {given[0]} out")
+    elif len(given) != 1:
+        fault = "needs either profiles that are deployed there, or a --matrix of them"
+        raise GpuboxError("--host", fault, "name one or more profiles" if not given else "leave one of the two out")
+    if args.write and not args.matrix:
+        raise GpuboxError("--write", "writes the profiles of a matrix", "name it with --matrix FILE")
+    if args.workload and (args.pp or args.tg):
+        raise GpuboxError("--workload", "says itself how long prompts and answers are", "leave --pp and --tg out")
 
 
 def _told(box: str, unrestored: str) -> int:
