@@ -135,3 +135,14 @@ def test_a_profile_that_the_box_lacks_is_named_before_anything_is_touched(box: B
         f"gpubox: {box.box.name}: tow is no profile of this box; did you mean two?",
     )
     assert box.box.run("systemctl show -P InvocationID one").stdout == before
+
+
+def test_the_playbook_measures_what_a_box_lists(box: BenchingBox) -> None:
+    workload = box.folder / "short.yml"
+    workload.write_text("max_reps: 2\nmeasure: [{prompt: 64, generate: 16}]\n")
+    told = {"bench_profiles": ["one"], "bench_workload": str(workload), "bench_db": box.db}
+    printed = box.operator.play("benchmark.yml", "-e", json.dumps(told))
+    assert "changed=0" in printed
+    assert (box.results()[0]["profile"], box.results()[0]["workload"]) == ("one", "pp64+tg16")
+    printed = box.operator.play("benchmark.yml", "-e", json.dumps(told | {"bench_profiles": ["tow"]}), fails=True)
+    assert f"gpubox: {box.box.name}: tow is no profile of this box; did you mean two?" in printed

@@ -194,7 +194,6 @@ class BoxWatch:
         self._answer("noted")
 
     def look_around(self) -> Sequence[Reading]:
-        """Return three readings, for a look at a box before it is measured."""
-        self.take()
-        self.settle(3)
+        """Return the readings of the next two seconds, for a look at a box before it is measured."""
+        self.settle(2)
         return self.take()
