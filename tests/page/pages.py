@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from gpubox.page.content import Content, content
 from gpubox.page.html import html
 from gpubox.record import Workload
-from gpubox.results.report import against_baseline, latest_done
+from gpubox.results.latest import latest_done
+from gpubox.results.report import against_baseline
 from results.records import a_run, a_sample, at
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from gpubox import __version__
 from gpubox.page.content import content
 from gpubox.page.devices import Device, devices
 from gpubox.page.html import html
+from gpubox.results.latest import latest_done
 from gpubox.results.mtp_pairs import mtp_pairs
-from gpubox.results.report import latest_done
 from page.pages import a_content, a_page, fleet
 from results.records import a_run, a_sample
 
@@ -118,3 +118,9 @@ def test_published_values_stand_under_the_measured_ones() -> None:
 def test_the_vendored_files_are_those_of_their_makers() -> None:
     folder = resources.files("gpubox.page").joinpath("vendor")
     assert {file.name: sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()} == VENDORED
+
+
+def test_the_page_carries_the_licences_of_what_it_embeds() -> None:
+    text = a_page()
+    for name in ("d3.LICENSE", "plot.LICENSE"):
+        assert resources.files("gpubox.page").joinpath("vendor", name).read_text("utf-8") in text

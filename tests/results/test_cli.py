@@ -1,4 +1,4 @@
-"""The four verbs, as an operator sees them."""
+"""The verbs that read the results, as an operator sees them."""
 
 from __future__ import annotations
 

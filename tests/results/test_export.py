@@ -172,6 +172,17 @@ def test_sweep_bench_has_a_line_with_its_own_fields_for_each_run_with_both_rates
     ]  # fmt: skip  # as it prints them
 
 
+def test_a_text_has_the_tokens_that_the_server_counted_and_those_that_came() -> None:
+    run = a_run(workload=Workload("code", 0, 512, text="code"))
+    measured = [(run, [a_sample(0, faults=("short",), sent_n=1), a_sample(1, sent_n=225, delivered_n=60)])]
+    assert [(one["n_prompt"], one["n_gen"], one["n_depth"]) for one in json.loads("".join(llama_bench(measured)))] == [
+        (225, 0, 0),
+        (0, 60, 225),
+    ]
+    (line,) = sweep_bench(measured)
+    assert [json.loads(line)[name] for name in ("pp", "tg")] == [225, 60]
+
+
 def test_prometheus_has_the_newest_finished_run_of_each_profile_workload_and_host() -> None:
     old = a_run("r1", status="done", profile='a "b"\\c')
     runs = [old, replace(old, id="r2"), replace(old, id="r3", status="failed")]

@@ -47,3 +47,25 @@ def test_runs_that_did_not_finish_are_listed_but_not_compared() -> None:
 
 def test_a_report_of_no_run_has_an_empty_table() -> None:
     assert report([], {}).startswith("# Benchmark results\n\n## Runs\n")
+
+
+def test_published_values_stand_under_measured_ones_and_mtp_is_judged_where_drafting_alone_differs() -> None:
+    document = {"server": {"ctx_size": 4096}}
+    published = document | {"published": {"tg_tps": [34, 40], "source": "a write-up"}}
+    drafting = document | {"speculative": [{"type": "mtp", "n_max": 4}]}
+    runs = [
+        a_run("r2", profile="glm-mtp", status="done", flags=(), profile_document=drafting),
+        a_run("r1", profile="glm", status="done", flags=(), profile_document=published),
+    ]
+    drafted = [replace(sample, draft_n=200, draft_n_accepted=77) for sample in series([15.0, 15.1, 14.9])]
+    text = report(runs, {"r1": series([20.0, 20.1, 19.9], draft_n=None, draft_n_accepted=None), "r2": drafted})
+    assert text.partition("## Runs\n")[0] == (
+        "# Benchmark results\n\n## Measured and published\n\n"
+        "| Profile | Workload | PP t/s | TG t/s | TTFT ms | Draft acceptance | n |\n"
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
+        "| glm | pp2048+tg128 | 400.0 ±0.0 | 20.00 ±0.25 | 5130 ±0 | - | 3 |\n"
+        "|  | published: a write-up | - | 34 to 40 | - | - | - |\n"
+        "\n## Does MTP help?\n\n"
+        "- glm-mtp beside glm, pp2048+tg128: MTP hurts by 25.0 % (95 % CI 24.7 to 25.3); "
+        "acceptance 0.39 is below the break-even of 0.60 (0.59 to 0.60).\n\n"
+    )

@@ -89,9 +89,9 @@ def test_flags_of_valid_samples_are_joined_each_once() -> None:
     ("rates", "flag"),
     [
         ([20, 20], "few-samples"),
-        ([20, 22.5, 18, 21, 19.5], "high-variance"),
-        ([20, 20.3, 20.6, 20.9, 21.2], "warming-up"),
-        ([21.2, 20.9, 20.6, 20.3, 20], "drift"),
+        ([20, 22.5, 18, 21, 19.5], "high-variance: TG 8.3 %"),
+        ([20, 20.3, 20.6, 20.9, 21.2], "warming-up: TG +5.8 %"),
+        ([21.2, 20.9, 20.6, 20.3, 20], "drift: TG -5.8 %"),
     ],
 )
 def test_a_doubtful_series_of_tg_is_flagged(rates: list[float], flag: str) -> None:
@@ -100,7 +100,7 @@ def test_a_doubtful_series_of_tg_is_flagged(rates: list[float], flag: str) -> No
 
 def test_a_doubtful_series_of_pp_is_flagged_too() -> None:
     samples = [a_sample(index, pp=pp) for index, pp in enumerate([400, 450, 350, 420, 380])]
-    assert flags(samples) == ("high-variance",)
+    assert flags(samples) == ("high-variance: PP 9.5 %",)
 
 
 def test_an_interrupted_run_is_flagged() -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from gpubox.api_key import read_api_key
 from gpubox.argv import server_argv
+from gpubox.bench.gpu_watch import GpuWatch
+from gpubox.bench.planned import planned_mib
 from gpubox.bench.session import Subject, bench
 from gpubox.endpoint import Endpoint
 from gpubox.errors import GpuboxError, ModelFileError, ServerError, ServerExitedError
@@ -68,12 +70,13 @@ def bench_locally(
         *command,
         *server_argv(profile, name=loaded.name, model=str(path), host="127.0.0.1", port=profile.port),
     )
+    facts = host_facts()
     subject = Subject(
         profile=loaded,
         argv=argv,
         engine={"version": server_version(command)},
         model={"path": str(path), "size": known.size, "sha256": known.sha256},
-        host=host_facts(),
+        host=facts | ({"planned_mib": planned} if (planned := planned_mib(loaded, path, facts)) else {}),
     )
     logs.mkdir(parents=True, exist_ok=True)
     key_file = profile.security.api_key_file
@@ -83,9 +86,17 @@ def bench_locally(
         took = server.wait_ready(profile.health.start_timeout)
         watcher.say(f"{loaded.name}: ready after {took:.1f} s")
         try:
-            with Endpoint(url, api_key=api_key) as endpoint:
+            with Endpoint(url, api_key=api_key) as endpoint, GpuWatch() as gpus:
                 ids = bench(
-                    store, endpoint, workloads, subject, batch=batch, watcher=watcher, route=route, leave_out=leave_out
+                    store,
+                    endpoint,
+                    workloads,
+                    subject,
+                    batch=batch,
+                    watcher=watcher,
+                    route=route,
+                    leave_out=leave_out,
+                    gpus=gpus,
                 )
         except GpuboxError as error:
             if server.status is None:

@@ -16,6 +16,7 @@ from gpubox.record import Run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpubox.bench.gpu_watch import GpuWatch
     from gpubox.bench.identity import Identity
     from gpubox.bench.prompts import Route
     from gpubox.endpoint import Endpoint
@@ -81,6 +82,7 @@ def bench(
     route: Route | None = None,
     leave_out: bool = False,
     telemetry: Telemetry | None = None,
+    gpus: GpuWatch | None = None,
 ) -> list[str]:
     """Run the workloads against `endpoint` and return the ids of the recorded runs.
 
@@ -97,6 +99,7 @@ def bench(
         route: `completion` or `chat`; chosen by the engine when None.
         leave_out: leave out the workloads that the context can't hold, and say so, as long as one is left.
         telemetry: watches the host; None where nothing does.
+        gpus: who watches the GPUs that serve; None where they are not at hand.
 
     Raises:
         EndpointError: nothing usable answers, or a request failed.
@@ -116,7 +119,8 @@ def bench(
         status: Ending = "failed"
         reason = ""
         try:
-            for sample in run_workload(endpoint, identity, workload, route):
+            for measured in run_workload(endpoint, identity, workload, route):
+                sample = gpus.seen(measured) if gpus else measured
                 store.add_sample(run.id, sample)
                 if telemetry:
                     telemetry.keep(store, run.id)

@@ -30,8 +30,11 @@ VERBS = (
     "verdict",
     "report",
     "export",
+    "share",
+    "import",
     "demo",
 )
+MODULES = {"import": "import_bundle"}  # a module can't have a keyword's name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -112,7 +115,7 @@ def _run(words: list[str]) -> int:
 def _module(verb: str) -> ModuleType:
     from importlib import import_module
 
-    return import_module(f"gpubox.cli.{verb}")
+    return import_module(f"gpubox.cli.{MODULES.get(verb, verb)}")
 
 
 def _indented(example: str) -> str:

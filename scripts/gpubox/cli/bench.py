@@ -75,6 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--route", choices=["auto", "completion", "chat"], default="auto", help="which API to measure")
     parser.add_argument("--api-key-file", type=Path, metavar="FILE", help="key for --endpoint, first line of a file")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="longest silence of the server (600)")
+    parser.add_argument(
+        "--share", type=Path, metavar="FILE", help="put the runs into a bundle too, as gpubox share does"
+    )
     parser.add_argument("--db", metavar="URL", help=DB_HELP)
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
@@ -84,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     from gpubox.bench.session import new_id
     from gpubox.cli.progress import Progress
     from gpubox.cli.results import print_summaries
+    from gpubox.cli.share import share
     from gpubox.errors import GpuboxError
     from gpubox.results.store import Store
     from gpubox.results.summary import document, summarise
@@ -110,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
                 ids = _profiles(args, store, new_id(), progress)
         finally:
             progress.close()
+        if args.share:
+            share(store, ids, args.share)
         summaries = [summarise(store.run(run_id), store.samples(run_id)) for run_id in ids]
     if args.json:
         print(json.dumps(document(summaries), indent=2))

@@ -80,7 +80,7 @@ def print_comparison(comparison: Comparison) -> None:
 
 def _print_pair(pair: Pair) -> None:
     from gpubox.cli.tables import print_table
-    from gpubox.results.report import subject
+    from gpubox.results.latest import subject
     from gpubox.results.wording import compact, estimate
 
     print(f"{pair.a.workload.name}: {pair.how}")

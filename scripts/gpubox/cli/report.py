@@ -39,13 +39,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the report."""
+    """Write the report.
+
+    The collector of cycles rests meanwhile: a long history is a million objects without one, and looking for cycles
+    among them takes as long as reading them.
+    """
+    import gc
+
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _report(args)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _report(args: argparse.Namespace) -> int:
     import json
 
     from gpubox.cli.output import writing_to
     from gpubox.cli.results import EMPTY
     from gpubox.errors import GpuboxError, UnknownRunError, nearest
-    from gpubox.results.report import against_baseline, latest_done, report, subject
+    from gpubox.results.latest import latest_done, subject
+    from gpubox.results.report import against_baseline, report
     from gpubox.results.selection import select
     from gpubox.results.store import Store
     from gpubox.results.summary import document, summarise

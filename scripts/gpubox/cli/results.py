@@ -77,8 +77,8 @@ def _count(text: str) -> int:
 def print_summaries(summaries: Sequence[Summary]) -> None:
     """Print a table, one run a line."""
     from gpubox.cli.tables import print_fields, print_table
+    from gpubox.results.latest import subject
     from gpubox.results.metrics import PP, TG, TTFT
-    from gpubox.results.report import subject
     from gpubox.results.wording import estimate, ratio
 
     rows = [

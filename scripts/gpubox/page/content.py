@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpubox.page.devices import Device, devices
-from gpubox.page.rows import Group, groups
 from gpubox.page.series import device_charts, mtp_chart, run_columns
+from gpubox.results.latest import subject
 from gpubox.results.mtp_pairs import mtp_pairs
 from gpubox.results.mtp_table import row_of
+from gpubox.results.profile_table import Group, groups
 from gpubox.results.provenance import Origin, origins
-from gpubox.results.report import subject
 from gpubox.results.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def content(
     """
     summaries = [summarise(run, samples[run.id]) for run in reversed(runs)]
     latest = [summary for summary in summaries if summary.run.id in whole]
-    sources = origins(run for run in reversed(runs))
+    sources = origins(runs[::-1])
     verdicts = list(mtp_pairs([summary.run for summary in latest], whole))
     found = {
         subject(summary.run): known for summary in latest if (known := devices(summary.run, whole[summary.run.id]))

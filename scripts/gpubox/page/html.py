@@ -10,16 +10,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gpubox import __version__
-from gpubox.page.rows import HEADS
+from gpubox.results.latest import subject
 from gpubox.results.mtp_table import HEADS as MTP_HEADS
-from gpubox.results.report import subject
+from gpubox.results.profile_table import HEADS
 from gpubox.results.wording import compact, estimate
 from gpubox.template_files import template_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gpubox.page.content import Content
 
-SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "page.js")
+# Each after the licence that it is under; ours needs none in what it makes.
+SCRIPTS = (("d3.LICENSE", "d3.min.js"), ("plot.LICENSE", "plot.umd.min.js"))
 
 
 def html(content: Content, *, written_at: str) -> str:
@@ -45,13 +48,19 @@ def html(content: Content, *, written_at: str) -> str:
             "heads": HEADS,
             "mtp_heads": MTP_HEADS,
             "style": Markup(_asset("page.css")),  # noqa: S704  # our own files
-            "scripts": [Markup(_asset(name)) for name in SCRIPTS],  # noqa: S704  # our own and vendored files
+            "scripts": [Markup(text) for text in _scripts()],  # noqa: S704  # our own and vendored files
             "data": _json(content.data),
             "subject": subject,
             "estimate": estimate,
             "compact": compact,
         }
     )
+
+
+def _scripts() -> Iterator[str]:
+    for licence, name in SCRIPTS:
+        yield f"/*\n{_asset(f'vendor/{licence}')}*/\n{_asset(f'vendor/{name}')}"
+    yield _asset("page.js")
 
 
 def _asset(name: str) -> str:

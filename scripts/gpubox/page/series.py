@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from gpubox.results.latest import subject
 from gpubox.results.mtp import rounds_of
-from gpubox.results.report import subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

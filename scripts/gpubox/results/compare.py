@@ -223,8 +223,8 @@ def _row(metric: Metric, samples_a: Sequence[Sample], samples_b: Sequence[Sample
     return Row(metric, estimate_a, estimate_b, told)
 
 
-# Words for people, other people's results, and the load of the moment: nothing that somebody set.
-_NO_INPUTS = {"description", "published", "load"}
+# Words for people, other people's results, what follows from the rest, and the load of the moment: nobody set them.
+_NO_INPUTS = {"description", "published", "planned_mib", "load"}
 
 
 def _inputs(run: Run, other: Run) -> Iterator[tuple[str, Any]]:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gpubox.errors import ResultsError
 from gpubox.results.faults import in_words, not_openable
-from gpubox.results.serial import dumps
+from gpubox.results.serial import dumps, loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,12 +89,16 @@ class Database:
 
     def _sqlite(self) -> Engine:
         if self._where.path is None:
-            engine = create_engine(self._where.url, poolclass=StaticPool, json_serializer=dumps)
+            engine = create_engine(
+                self._where.url, poolclass=StaticPool, json_serializer=dumps, json_deserializer=loads
+            )
         else:
             refusal = not_openable(self._where.path, must_exist=self._read_only)
             if refusal is not None:
                 raise refusal
-            engine = create_engine("sqlite://", creator=self._connect, poolclass=QueuePool, json_serializer=dumps)
+            engine = create_engine(
+                "sqlite://", creator=self._connect, poolclass=QueuePool, json_serializer=dumps, json_deserializer=loads
+            )
         event.listen(engine, "begin", _begin)
         return engine
 
@@ -122,6 +126,7 @@ class Database:
                 pool_pre_ping=True,  # a server that was restarted between two samples costs no sample
                 connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "gpubox"},
                 json_serializer=dumps,
+                json_deserializer=loads,
             )
         except ModuleNotFoundError as error:
             raise ResultsError(

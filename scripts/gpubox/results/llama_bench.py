@@ -66,12 +66,19 @@ def prompt_tokens(run: Run, samples: Sequence[Sample]) -> int:
     return next((sample.sent_n for sample in samples if sample.valid), 0)
 
 
+def answer_tokens(run: Run, samples: Sequence[Sample]) -> int:
+    """Return how many tokens are generated; of an answer to a text, which the model ends, those that came."""
+    if not run.workload.text:
+        return run.workload.n_gen
+    return next((sample.delivered_n for sample in samples if sample.valid), 0)
+
+
 def _elements(measured: Iterable[Measured]) -> Iterator[dict[str, Any]]:
     for run, samples in measured:
-        depth, n_prompt = run.workload.depth, prompt_tokens(run, samples)
+        depth, n_prompt, n_gen = run.workload.depth, prompt_tokens(run, samples), answer_tokens(run, samples)
         for metric, place in (
             (PP, {"n_prompt": n_prompt, "n_gen": 0, "n_depth": depth}),
-            (TG, {"n_prompt": 0, "n_gen": run.workload.n_gen, "n_depth": depth + n_prompt}),
+            (TG, {"n_prompt": 0, "n_gen": n_gen, "n_depth": depth + n_prompt}),
         ):
             if rates := metric.known(samples):
                 yield _element(run, metric, rates, place)

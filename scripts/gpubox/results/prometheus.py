@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gpubox.results.report import subject
+from gpubox.results.latest import subject
 from gpubox.results.summary import Summary, summarise
 
 if TYPE_CHECKING:

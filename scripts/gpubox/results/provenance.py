@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gpubox.results.wording import NOTHING, compact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from gpubox.record import Run
 
@@ -42,11 +42,17 @@ class Origin:
     run_ids: tuple[str, ...]
 
 
-def origins(runs: Iterable[Run]) -> list[Origin]:
+def origins(runs: Sequence[Run]) -> list[Origin]:
     """Return one origin for each set of inputs, so that a thousand runs of one box don't repeat it a thousand times."""
     found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    alike: dict[tuple[object, ...], list[str]] = {}
     for run in runs:
-        known = {name: read(run) for name, read in PROVENANCE.items()}
-        fields = tuple((name, compact(value)) for name, value in known.items() if value)
-        found.setdefault(fields, []).append(run.id)
+        # Runs as they are read share what describes their box, so that most are told alike without looking into it.
+        shared = tuple(id(described) for described in (run.engine, run.model, run.host))
+        same = (run.profile, run.profile_hash, run.argv, run.endpoint, run.tool_version, shared)
+        if same not in alike:
+            known = {name: read(run) for name, read in PROVENANCE.items()}
+            fields = tuple((name, compact(value)) for name, value in known.items() if value)
+            alike[same] = found.setdefault(fields, [])
+        alike[same].append(run.id)
     return [Origin(fields, tuple(run_ids)) for fields, run_ids in found.items()]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpubox.results.compare import compare_runs
+from gpubox.results.latest import latest_done, subject
 from gpubox.results.metrics import PP, TG, TTFT
+from gpubox.results.mtp_pairs import mtp_pairs
+from gpubox.results.profile_table import HEADS, groups
 from gpubox.results.provenance import origins
 from gpubox.results.summary import Summary, summarise
 from gpubox.results.wording import compact, estimate, moment, ratio
@@ -26,7 +29,8 @@ def report(runs: Sequence[Run], samples: Mapping[str, Sequence[Sample]], *, base
         baseline: the profile that the others are compared to; None is the one that was measured first.
     """
     summaries = [summarise(run, samples[run.id]) for run in reversed(runs)]
-    parts = ["# Benchmark results\n", _runs(summaries)]
+    latest = latest_done(runs)
+    parts = ["# Benchmark results\n", _published(summaries, latest), _mtp(latest, samples), _runs(summaries)]
     pairs = list(against_baseline(runs, samples, baseline))
     parts += [_comparison(pair) for pair in pairs]
     parts += [_doubts(summaries), _provenance(runs)]
@@ -51,22 +55,24 @@ def against_baseline(
             yield compare_runs(base, run, samples[base.id], samples[run.id])
 
 
-def latest_done(runs: Sequence[Run]) -> list[Run]:
-    """Return the latest finished run of each profile and workload.
+def _published(summaries: Iterable[Summary], latest: Iterable[Run]) -> str:
+    """Return the profiles that somebody published results of, with these under the measured ones."""
+    ids = {run.id for run in latest}
+    known = [group for group in groups(each for each in summaries if each.run.id in ids) if group.published]
+    rows = [
+        (group.name if index == 0 else "", *cells)
+        for group in known
+        for index, cells in enumerate([*(line.cells for line in group.lines), group.published])
+    ]
+    return "## Measured and published\n\n" + _table(("Profile", *HEADS), rows, numbers_from=2) if rows else ""
 
-    Args:
-        runs: newest first.
-    """
-    latest: dict[tuple[str, str], Run] = {}
-    for run in runs:
-        if run.status == "done":
-            latest.setdefault((run.workload.name, subject(run)), run)
-    return list(latest.values())
 
-
-def subject(run: Run) -> str:
-    """Return what was measured: the profile, or the endpoint where there is none."""
-    return run.profile or run.endpoint
+def _mtp(latest: Iterable[Run], samples: Mapping[str, Sequence[Sample]]) -> str:
+    lines = [
+        f"- {subject(run)} beside {subject(without)}, {verdict.workload}: {verdict.sentence}.\n"
+        for without, run, verdict in mtp_pairs(latest, samples)
+    ]
+    return "## Does MTP help?\n\n" + "".join(lines) if lines else ""
 
 
 def _runs(summaries: Iterable[Summary]) -> str:
@@ -121,7 +127,7 @@ def _provenance(runs: Sequence[Run]) -> str:
         + (f" and {len(origin.run_ids) - 1} more" if len(origin.run_ids) > 1 else "")
         + "\n\n"
         + "".join(f"- {name}: {value}\n" for name, value in origin.fields)
-        for origin in origins(reversed(runs))
+        for origin in origins(runs[::-1])
     ]
     return "## Provenance\n\n" + "\n".join(blocks) if blocks else ""
 

@@ -115,13 +115,16 @@ def interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Esti
     n, mean = len(values), fmean(values)
     if n == 1:
         return Estimate(mean, None, None, 1)
-    half = t_quantile(confidence, n - 1) * math.sqrt(_covariance(values, values) / n)
+    half = t_quantile(confidence, n - 1) * math.sqrt(_variance(values, mean) / n)
     return Estimate(mean, mean - half, mean + half, n)
 
 
 def variation(values: Sequence[float]) -> float:
     """Return the coefficient of variation of positive values: standard deviation / mean; 0.0 for fewer than two."""
-    return math.sqrt(_covariance(values, values)) / fmean(values) if len(values) > 1 else 0.0
+    if len(values) < 2:
+        return 0.0
+    mean = fmean(values)
+    return math.sqrt(_variance(values, mean)) / mean
 
 
 def difference(
@@ -196,6 +199,10 @@ def _fieller(
     root = math.sqrt(max(0.0, k * (v_b - 2 * ratio * c + ratio**2 * v_a - k * (v_a * v_b - c**2))))
     middle, scale = ratio - k * c, 1 - k * v_a
     return ((middle - root) / scale - 1) * 100, ((middle + root) / scale - 1) * 100
+
+
+def _variance(values: Sequence[float], mean: float) -> float:
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
 def _covariance(x: Sequence[float], y: Sequence[float]) -> float:

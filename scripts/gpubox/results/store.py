@@ -140,6 +140,27 @@ class Store:
         with self._database.writing() as connection:
             connection.execute(endings.insert().values(row))
 
+    def add(self, run: Run, measured: Sequence[Sample]) -> bool:
+        """Write a whole run that was measured elsewhere, in one transaction; return False where its id is known.
+
+        A run without an end is kept as interrupted.
+        """
+        ending = {
+            "run_id": run.id,
+            "status": "interrupted" if run.status == "running" else run.status,
+            "finished_at": run.finished_at or run.started_at,
+            "reason": run.reason,
+            "flags": None,
+        }
+        with self._database.writing() as connection:
+            if connection.scalar(select(runs.c.id).where(runs.c.id == run.id)) is not None:
+                return False
+            connection.execute(runs.insert().values(row_of_run(run, self._here)))
+            if measured:
+                connection.execute(samples.insert(), [row_of_sample(run.id, sample) for sample in measured])
+            connection.execute(endings.insert().values(ending))
+        return True
+
     def runs(
         self,
         *,

@@ -72,23 +72,18 @@ class Summary:
 
 def summarise(run: Run, samples: Sequence[Sample]) -> Summary:
     """Compute the summary of a run from its samples, warm-ups and invalid ones included, in their order."""
-    pp, tg, ttft, accepted = (metric.known(samples) for metric in (PP, TG, TTFT, ACCEPTANCE))
-    invalid = [s for s in samples if s.kind == "measured" and not s.valid]
-    found = [*run.flags, *(flag for s in samples if s.valid for flag in s.flags)]
+    valid = [s for s in samples if s.valid]
+    pp, tg, ttft, accepted = (metric.known(valid) for metric in (PP, TG, TTFT, ACCEPTANCE))
+    invalid = [s for s in samples if s.kind == "measured" and s.faults]
+    found = [*run.flags, *(flag for s in valid for flag in s.flags)]
     if run.status == "interrupted":
         found.append("interrupted")
-    if sum(s.valid for s in samples) < FEW_SAMPLES:
+    if len(valid) < FEW_SAMPLES:
         found.append("few-samples")
     if invalid:
         reasons = Counter(fault for s in invalid for fault in s.faults)
         found.append(f"invalid-samples: {len(invalid)} ({', '.join(reasons)})")
-    if any(variation(values) > HIGH_VARIANCE for values in (pp, tg)):
-        found.append("high-variance")
-    trends = [trend(values) for values in (pp, tg)]
-    if any(change > 0 for change in trends):
-        found.append("warming-up")
-    if any(change < 0 for change in trends):
-        found.append("drift")
+    found += _series_flags(pp=pp, tg=tg)
     return Summary(
         run=run,
         pp_tps=interval(pp) if pp else None,
@@ -98,6 +93,22 @@ def summarise(run: Run, samples: Sequence[Sample]) -> Summary:
         invalid=len(invalid),
         flags=tuple(dict.fromkeys(found)),
     )
+
+
+def _series_flags(**series: Sequence[float]) -> list[str]:
+    """Return doubts about how rates vary, with the rate and how much: its variation, or its change along the trend."""
+    varying = [
+        f"{name.upper()} {change * 100:.1f} %"
+        for name, values in series.items()
+        if (change := variation(values)) > HIGH_VARIANCE
+    ]
+    trends = {name.upper(): trend(values) for name, values in series.items()}
+    doubts = {
+        "high-variance": varying,
+        "warming-up": [f"{name} {change * 100:+.1f} %" for name, change in trends.items() if change > 0],
+        "drift": [f"{name} {change * 100:+.1f} %" for name, change in trends.items() if change < 0],
+    }
+    return [f"{flag}: {', '.join(reasons)}" for flag, reasons in doubts.items() if reasons]
 
 
 def document(summaries: Iterable[Summary]) -> dict[str, Any]:

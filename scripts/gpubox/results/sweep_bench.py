@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from gpubox.results.llama_bench import prompt_tokens
+from gpubox.results.llama_bench import answer_tokens, prompt_tokens
 from gpubox.results.metrics import PP, TG
 from gpubox.results.serial import dumps
 
@@ -25,7 +25,7 @@ def sweep_bench(measured: Iterable[tuple[Run, Sequence[Sample]]]) -> Iterator[st
         if not pp or not tg:
             continue
         server = run.profile_document.get("server", {})
-        n_prompt, n_gen = prompt_tokens(run, samples), run.workload.n_gen
+        n_prompt, n_gen = prompt_tokens(run, samples), answer_tokens(run, samples)
         speed_pp, speed_tg = fmean(pp), fmean(tg)
         line = {
             "n_kv_max": server.get("ctx_size", run.engine.get("n_ctx")),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gpubox.results.latest import subject
 from gpubox.results.metrics import PP, TG, TTFT
-from gpubox.results.report import subject
 from gpubox.results.wording import NOTHING, estimate, ratio
 
 if TYPE_CHECKING:

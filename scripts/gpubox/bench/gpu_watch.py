@@ -1,0 +1,84 @@
+"""The GPUs of this machine while something is measured: one nvidia-smi that goes on, read by a thread."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+from gpubox.bench.gpu_readings import FIELDS, GpuReading, parse_reading, summarise_readings, throttle_flags
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from gpubox.record import Sample
+
+INTERVAL_MS = 500
+KEPT_S = 3600  # the longest sample that still has all its readings
+STOP_S = 5.0
+
+
+class GpuWatch:
+    """Reads nvidia-smi's stream; without nvidia-smi it knows nothing and costs nothing. Use it as a context manager.
+
+    Args:
+        interval_ms: between two readings of each GPU.
+    """
+
+    def __init__(self, interval_ms: int = INTERVAL_MS) -> None:
+        self._interval_ms = interval_ms
+        self._readings: deque[tuple[float, GpuReading]] = deque()
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        program = shutil.which("nvidia-smi")
+        if program is None:
+            return self
+        query = [f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits", f"--loop-ms={self._interval_ms}"]
+        with suppress(OSError):
+            self._process = subprocess.Popen(
+                [program, *query], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace"
+            )
+            self._thread = threading.Thread(target=self._read, name="nvidia-smi", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._process is None or self._thread is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        self._thread.join(STOP_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def seen(self, sample: Sample) -> Sample:
+        """Return a sample that has just ended with what the GPUs did meanwhile, or as it is where nothing is known."""
+        start = time.monotonic() - sample.e2e_ms / 1e3
+        with self._lock:
+            gpus = summarise_readings(reading for moment, reading in self._readings if moment >= start)
+        if not gpus:
+            return sample
+        return replace(sample, extra=sample.extra | {"gpus": gpus}, flags=(*sample.flags, *throttle_flags(gpus)))
+
+    def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            reading = parse_reading(line)
+            if reading is None:
+                continue
+            now = time.monotonic()
+            with self._lock:
+                self._readings.append((now, reading))
+                while self._readings[0][0] < now - KEPT_S:
+                    self._readings.popleft()
