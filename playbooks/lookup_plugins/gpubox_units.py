@@ -91,9 +91,7 @@ class LookupModule(LookupBase):
                     "api_key_file": one.profile.security.api_key_file or "",
                     "secret": deployment.secrets[0].name if deployment.secrets else "",
                     "switch": asdict(
-                        box_profile(
-                            one, deployment, box, f"{folder}/{unit_filename(deployment, form)}", misfit(one, box)
-                        )
+                        box_profile(one, deployment, box, form=form, folder=folder, verdict=misfit(one, box))
                     ),
                 }
                 for one, deployment in zip(loaded, deployments, strict=True)

@@ -8,6 +8,7 @@ host key is not known is refused, as ssh refuses it where nobody can be asked.
 from __future__ import annotations
 
 import itertools
+import logging
 import shlex
 import socket
 import subprocess
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 SILENCE_S = 15.0
+# Else it prints a traceback whenever a box is not up yet.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 CONNECT_S = 10
 _KNOWN_HOSTS = "~/.ssh/known_hosts"
 
@@ -151,7 +154,7 @@ class BoxConnection:
     def lost(self, error: Exception | None = None) -> ConnectionLostError:
         """Close what broke and return the error that says so."""
         self.close()
-        words = f": {error or 'no word came'}" if error is not None else ""
+        words = f": {str(error) or 'no word came'}" if error is not None else ""
         return ConnectionLostError(self.name, f"the connection broke{words}")
 
     def _open(self) -> Connection:
@@ -184,7 +187,7 @@ class BoxConnection:
             connection.open()
         except (OSError, EOFError, paramiko.SSHException) as error:
             remedy = f"does `ssh {host}` work? ansible_host and the like are in the inventory"
-            raise BoxError(self.name, f"can't be reached: {error or type(error).__name__}", remedy) from error
+            raise BoxError(self.name, f"can't be reached: {str(error) or type(error).__name__}", remedy) from error
         connection.transport.set_keepalive(5)
         if isinstance(connection.transport.sock, socket.socket):
             # As OpenSSH does; else a request in two packets waits 40 ms for an acknowledgement.

@@ -62,12 +62,24 @@ def ask_switch(connection: BoxConnection, profile: str, options: Sequence[str], 
     words = ["switch", profile, f"--id={identity}", f"--by={getpass.getuser()}@{platform.node()}", *options]
     begun = time.monotonic()
     lost_at: float | None = None
+
+    told: list[dict[str, Any]] = []
+
+    def on_word(event: dict[str, Any]) -> None:
+        nonlocal lost_at
+        lost_at = None
+        if event["event"] != "step":
+            on_event(event)
+        elif event not in told:  # whoever follows a switch again is told all of it again
+            told.append(event)
+            on_event(event)
+
     while True:
         try:
-            end = _to_end(connection, words, on_event)
+            end = _to_end(connection, words, on_word)
         except BoxError as error:
             now = time.monotonic()
-            if not isinstance(error, ConnectionLostError) and lost_at is None:
+            if not isinstance(error, ConnectionLostError) and words[0] == "switch":
                 raise
             if lost_at is None:
                 on_event({"event": "lost", "text": f"{error.fault}; the switch goes on there, connecting again"})
@@ -89,6 +101,19 @@ def ask_prewarm(connection: BoxConnection, profile: str, rate_mb: float, on_even
     begun = time.monotonic()
     end = _to_end(connection, ["prewarm", profile, f"--rate={rate_mb:g}"], on_event)
     return End(connection.name, end["outcome"], end["text"], time.monotonic() - begun)
+
+
+def ask_status(connection: BoxConnection) -> dict[str, Any]:
+    """Return the status of a box, as `gpubox.switch_program.box.status` does.
+
+    Raises:
+        BoxError: the box can't be reached, or its program can't tell.
+    """
+    printed = list(connection.lines(["python3", "-ISB", PROGRAM, "status"]))
+    status: dict[str, Any] = json.loads(printed[-1]) if printed else {}
+    if "active" not in status:
+        raise BoxError(connection.name, status.get("text", "its program said nothing"), "run playbooks/profiles.yml")
+    return status
 
 
 def _to_end(connection: BoxConnection, words: Sequence[str], on_event: OnEvent) -> dict[str, Any]:

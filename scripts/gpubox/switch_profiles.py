@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from gpubox.profile_deployment import model_mount
+from gpubox.render import render, unit_filename
 from gpubox.switch_program.profiles import BoxProfile
 
 if TYPE_CHECKING:
+    from gpubox.arguments import Form
     from gpubox.box import Box
     from gpubox.deployment import Deployment
     from gpubox.profile_files import LoadedProfile
 
 
-def box_profile(loaded: LoadedProfile, deployment: Deployment, box: Box, file: str, verdict: str) -> BoxProfile:
+def box_profile(
+    loaded: LoadedProfile, deployment: Deployment, box: Box, *, form: Form, folder: str, verdict: str
+) -> BoxProfile:
     """Return a profile as the box's program takes it.
 
     Args:
         loaded: the profile.
         deployment: of it on the box, with its conflicts.
         box: the box.
-        file: path of its unit or Quadlet there.
+        form: of its unit.
+        folder: where units of that form are on the box.
         verdict: why the planner says that it does not fit; empty where it does not say so.
     """
     profile = loaded.profile
     return BoxProfile(
         name=loaded.name,
-        file=file,
+        hash=loaded.hash,
+        file=f"{folder}/{unit_filename(deployment, form)}",
+        file_sha256=hashlib.sha256(render(deployment, form).encode()).hexdigest(),
         port=profile.port,
         gpus=profile.gpus if isinstance(profile.gpus, str) else [box.gpu_uuid(gpu) for gpu in profile.gpus],
         conflicts=[service.removesuffix(".service") for service in deployment.conflicts],

@@ -6,6 +6,7 @@
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -24,20 +25,22 @@ def engines() -> dict[int, int]:
             words = (folder / "cmdline").read_bytes().split(b"\0") if folder.name.isdigit() else []
         except OSError:
             continue
-        if b"/stand_in_engine.py" in words:
+        if any(word.endswith(b"/stand_in_engine.py") for word in words):
             found[int(folder.name)] = 1 if b"three" in words else 0
     return found
 
 
 def main() -> None:
-    """Answer one of the two queries that gpubox asks."""
+    """Answer one of the three queries that gpubox asks."""
     told = json.loads(Path("/run/vram.json").read_text()) if Path("/run/vram.json").exists() else {}
     held = engines()
     last = Path("/run/vram-last.json")
     seen = json.loads(last.read_text()) if last.exists() else {}
     now = time.time()
     seen.update({str(index): now for index in held.values()})
-    last.write_text(json.dumps(seen))
+    fresh = last.with_name(f"vram-last.{os.getpid()}")
+    fresh.write_text(json.dumps(seen))
+    fresh.replace(last)
     held.update({int(pid): index for pid, index in told.get("holds", {}).items() if Path(f"/proc/{pid}").exists()})
     if "compute-apps" in sys.argv[1]:
         for pid, index in held.items():
@@ -47,7 +50,10 @@ def main() -> None:
     for index, uuid in enumerate(UUIDS):
         lingering = now - seen.get(str(index), 0) < told.get("lingers_s", 0)
         used = FREE_MIB + ENGINE_MIB * max(list(held.values()).count(index), lingering)
-        print(f"{index}, {uuid}, {used}, {TOTAL_MIB}")
+        if "uuid" in sys.argv[1]:
+            print(f"{index}, {uuid}, {used}, {TOTAL_MIB}")
+        else:
+            print(f"{index}, Stand-in 9000, {used}, {TOTAL_MIB}, 71.50, [N/A], 580.65.06")
 
 
 main()

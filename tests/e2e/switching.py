@@ -101,6 +101,11 @@ class SwitchingBox:
         self.box.run(f"systemctl restart {profile}")
         self.await_answers([profile])
 
+    def forget_model(self, profile: str) -> None:
+        """Let the page cache of the box forget a profile's model."""
+        forget = "import os, sys; os.posix_fadvise(os.open(sys.argv[1], os.O_RDONLY), 0, 0, os.POSIX_FADV_DONTNEED)"
+        self.box.run(["python3", "-ISc", forget, f"/srv/models/{profile}.gguf"])
+
     def vram(self, **told: object) -> None:
         """Tell nvidia-smi what to say."""
         self._write("/run/vram.json", told)
@@ -116,11 +121,15 @@ class SwitchingBox:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip  # one call
 
-    def switch(self, profile: str, *options: str) -> tuple[int, str]:
-        """Run `gpubox switch` to its end; return its exit status and what it printed."""
-        process = self.gpubox("switch", profile, "--host", self.box.name, *options)
+    def run(self, *words: str) -> tuple[int, str]:
+        """Run `gpubox` to its end; return its exit status and what it printed."""
+        process = self.gpubox(*words)
         printed, _ = process.communicate(timeout=120)
         return process.returncode, printed
+
+    def switch(self, profile: str, *options: str) -> tuple[int, str]:
+        """Run `gpubox switch` on the box to its end; return its exit status and what it printed."""
+        return self.run("switch", profile, "--host", self.box.name, *options)
 
     def program(self, *words: str) -> dict[str, Any]:
         """Run the box's own program and return the last thing that it says."""

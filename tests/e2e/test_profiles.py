@@ -74,7 +74,7 @@ def test_ansible_writes_the_bytes_that_render_prints(operator: Operator) -> None
     environment = {**os.environ, "GPUBOX_INVENTORY": str(operator.folder)}
     gpubox = Path(sys.executable).with_name("gpubox")
     rendered = subprocess.run(
-        [gpubox, "render", "one", "--host", operator.box.name, "--start-at-boot", "--json"],
+        [gpubox, "render", "one", "--host", operator.box.name, "--json"],
         capture_output=True, text=True, check=True, env=environment,
     )  # fmt: skip  # one call
     on_box = operator.box.run("cat /etc/containers/systemd/one.container", user="root").stdout
@@ -84,9 +84,12 @@ def test_ansible_writes_the_bytes_that_render_prints(operator: Operator) -> None
 
 
 def test_a_switch_puts_the_other_profile_in_place_and_outlives_a_reboot(operator: Operator) -> None:
+    assert "+Image" not in operator.play("switch.yml", "--check", "--diff", "-e", "model_profiles_switch_to=two")
+    assert operator.serving() == ["one"]
     operator.play("switch.yml", "-e", "model_profiles_switch_to=two")
     assert (operator.serving(), operator.model_that_answers()) == (["two"], "two")
     operator.box.reboot()
+    assert operator.serving() == ["two"]
     operator.play("profiles.yml", "-e", "model_profiles_wait=true")
     assert (operator.serving(), operator.model_that_answers()) == (["two"], "two")
     assert operator.changes("profiles.yml") == 0
@@ -135,6 +138,13 @@ def test_a_profile_that_is_no_longer_listed_is_removed(operator: Operator) -> No
 
 def test_absent_removes_everything(operator: Operator) -> None:
     operator.play("profiles.yml", "-e", "model_profiles_state=absent")
-    assert operator.box.run("find /etc/containers/systemd /var/lib/gpubox -type f", user="root").stdout == ""
+    assert (
+        operator.box.run(
+            "find /etc/containers/systemd /var/lib/gpubox /usr/local/lib/gpubox /etc/systemd/system/gpubox* -type f 2>/dev/null",
+            check=False,
+            user="root",
+        ).stdout
+        == ""
+    )
     assert operator.serving() == []
     assert operator.changes("profiles.yml", "-e", "model_profiles_state=absent") == 0

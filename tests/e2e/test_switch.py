@@ -32,11 +32,11 @@ def as_it_is(_: SwitchingBox) -> None:
 
 # How each step is made to take some seconds: what to tell the box before, and options of the switch.
 SLOW: dict[str, tuple[Callable[[SwitchingBox], None], list[str]]] = {
-    "prewarm": (as_it_is, ["--prewarm", "--rate=6"]),
+    "prewarm": (lambda there: there.forget_model("two"), ["--prewarm", "--rate=4"]),
     "stop": (lambda there: there.behave_now("one", stubborn=True), ["--no-prewarm"]),
-    "free": (lambda there: there.vram(lingers_s=4), ["--no-prewarm"]),
-    "load": (lambda there: there.behave("two", load_s=4), ["--no-prewarm"]),
-    "watch": (as_it_is, ["--no-prewarm", "--watch=5"]),
+    "free": (lambda there: there.vram(lingers_s=8), ["--no-prewarm"]),
+    "load": (lambda there: there.behave("two", load_s=6), ["--no-prewarm"]),
+    "watch": (as_it_is, ["--no-prewarm", "--watch=6"]),
 }
 KILL = "systemctl kill --signal=KILL --kill-whom=main 'gpubox-switch-*.service'"
 
@@ -155,9 +155,13 @@ def test_whatever_happens_in_a_step_one_profile_serves_in_the_end(
     there.await_step(step, last)
     FAULTS[fault](there, controller)
     printed, _ = controller.communicate(timeout=120)
-    assert the_end(there, matrix, step, fault)["outcome"] == expected(step, fault), printed
+    switch = the_end(there, matrix, step, fault)
+    # A slow machine may have been hit a step later; what counts then is what is right for that step.
+    hit = step if fault in HARMLESS else [name for name, _ in switch["steps"] if name != "roll back"][-1]
+    assert switch["outcome"] == expected(hit, fault), printed
     if fault != "controller killed":
-        assert controller.returncode == (0 if expected(step, fault) == "switched" else 1), printed
+        assert controller.returncode == (0 if expected(hit, fault) == "switched" else 1), printed
+    assert "Traceback" not in printed
 
 
 @pytest.mark.parametrize(
@@ -350,3 +354,51 @@ def test_the_playbook_switches_by_the_same_program(there: SwitchingBox) -> None:
     there.behave("one", crashes=True, lines=["CUDA error: out of memory"])
     printed = there.operator.play("switch.yml", "-e", "model_profiles_switch_to=one", fails=True)
     assert f"{there.box.name}: two serves again, because one does not: one: CUDA is out of memory" in printed
+
+
+def test_the_status_tells_what_serves_and_what_is_not_as_deployed(there: SwitchingBox) -> None:
+    status, printed = there.run("status")
+    assert status == 0, printed
+    row = printed.splitlines()[1].split()
+    assert row[:2] == [there.box.name, "one"]
+    assert "40004/97887, 4/97887" in printed
+    there.box.run(
+        "echo '# mine' >> /etc/containers/systemd/one.container; podman tag localhost/base:e2e localhost/one:e2e"
+    )
+    try:
+        status, printed = there.run("status", there.box.name)
+    finally:
+        there.box.run(
+            "sed -i '$d' /etc/containers/systemd/one.container; podman tag localhost/engine:e2e localhost/one:e2e"
+        )
+    assert status == 1
+    name = there.box.name
+    assert f"{name}: /etc/containers/systemd/one.container was changed by hand; run playbooks/profiles.yml\n" in printed
+    assert re.search(rf"{name}: one runs image \w{{12}}, and localhost/one:e2e is \w{{12}} now\n", printed)
+
+
+def test_a_box_that_does_not_answer_is_told_beside_the_others(there: SwitchingBox) -> None:
+    path = there.operator.folder / "gone.yml"
+    path.write_text("others: {hosts: {gone: {ansible_host: 127.0.0.1, ansible_port: 1}}}\n")
+    try:
+        status, printed = there.run("status")
+    finally:
+        path.unlink()
+    assert status == 1
+    found = {line.split()[0]: line.split(maxsplit=1)[1] for line in printed.splitlines()[1:3]}
+    assert found["gone"].startswith("can't be reached: ")
+    assert found[there.box.name].startswith("one ")
+
+
+def test_the_endpoint_of_what_is_active_is_told(there: SwitchingBox) -> None:
+    status, printed = there.run("endpoint", "--host", there.box.name)
+    assert status == 0
+    assert printed.startswith(
+        "one: http://127.0.0.1:8000/v1, model one, 2048 tokens\n\n# tunnel\nssh -N -L 8000:127.0.0.1:8000 "
+    )
+
+
+def test_a_model_is_read_ahead_while_the_other_serves(there: SwitchingBox) -> None:
+    status, printed = there.run("prewarm", "two", "--host", there.box.name)
+    assert (status, there.answering()) == (0, ["one"])
+    assert f"{there.box.name}: 32.7 MB of two read into memory in " in printed

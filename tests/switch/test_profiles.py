@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import asdict
@@ -13,13 +14,16 @@ from gpubox.box import Box
 from gpubox.box_machine import misfit
 from gpubox.box_profiles import deploy_all
 from gpubox.errors import GpuboxError
+from gpubox.profile_deployment import deploy
 from gpubox.profile_files import load_profile
+from gpubox.render import render
 from gpubox.switch_profiles import box_profile
 from gpubox.switch_program.profiles import BoxProfile, choose, read_profiles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+FOLDER = "/etc/containers/systemd"
 GLM = "glm-5.2-1.630bpw-mtp"
 UUIDS = [f"GPU-{index}0000000-0000-0000-0000-000000000000" for index in (0, 1)]
 BOX = Box(hf_hub="/mnt/hub", image="ik:1", gpu_memory="97887MiB, 97887MiB", ram="768GB", gpu_uuids=UUIDS)
@@ -28,7 +32,7 @@ BOX = Box(hf_hub="/mnt/hub", image="ik:1", gpu_memory="97887MiB, 97887MiB", ram=
 def written(*names: str, box: Box = BOX) -> list[BoxProfile]:
     loaded = [load_profile(name) for name in names]
     return [
-        box_profile(one, deployment, box, f"/etc/containers/systemd/{one.name}.container", misfit(one, box))
+        box_profile(one, deployment, box, form="quadlet", folder=FOLDER, verdict=misfit(one, box))
         for one, deployment in zip(loaded, deploy_all(loaded, box), strict=True)
     ]
 
@@ -36,6 +40,8 @@ def written(*names: str, box: Box = BOX) -> list[BoxProfile]:
 def test_a_profile_is_written_as_its_unit_says() -> None:
     assert written(GLM, "demo")[0] == BoxProfile(
         name=GLM,
+        hash=load_profile(GLM).hash,
+        file_sha256=hashlib.sha256(render(deploy(load_profile(GLM), BOX), "quadlet").encode()).hexdigest(),
         file=f"/etc/containers/systemd/{GLM}.container",
         port=8000,
         gpus="all",
@@ -97,7 +103,7 @@ def test_profiles_of_another_version_are_told(tmp_path: Path) -> None:
     with pytest.raises(GpuboxError) as caught:
         read_profiles(tmp_path / "profiles.json")
     assert str(caught.value) == (
-        f"{tmp_path}/profiles.json: is not what this version of gpubox writes ('file'); run playbooks/profiles.yml"
+        f"{tmp_path}/profiles.json: is not what this version of gpubox writes ('hash'); run playbooks/profiles.yml"
     )
 
 

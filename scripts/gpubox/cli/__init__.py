@@ -24,6 +24,8 @@ VERBS = (
     "render",
     "prewarm",
     "switch",
+    "status",
+    "endpoint",
     "bench",
     "results",
     "compare",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gpubox.errors import ServerExitedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 LINES_BEFORE, LINES_AFTER = 6, 3  # of the line that tells the cause
 LINES_SHOWN = 12  # where no line does
@@ -52,19 +52,21 @@ class Evidence:
 
 @dataclass(frozen=True)
 class _Cause:
-    """A line that tells a cause.
+    """Words of a log that tell a cause.
 
     Attributes:
-        sign: found in the line.
+        sign: found in the lines.
         fault: what is wrong, with the sign's groups.
         remedy: what to do.
         memory: whether the planner's verdict, if there is one, says more than the remedy.
+        also_slow: whether it also tells why a server that runs is not ready in time.
     """
 
     sign: re.Pattern[str]
     fault: str
     remedy: str
     memory: bool = False
+    also_slow: bool = False
 
 
 _LESS = (
@@ -74,15 +76,48 @@ _OTHER_ARCHITECTURE = "build the image for this GPU: run playbooks/image.yml wit
 _NEWER_DRIVER = "install a newer driver: run playbooks/provision.yml, then reboot"
 # The first that is found counts, so the more certain ones come first.
 _CAUSES = (
+    *(
+        _Cause(
+            re.compile(
+                rf"allocating ([\d.]+) MiB on device (\d+): cudaMalloc failed: out of memory\n(?:.*\n)?.*{sign}"
+            ),
+            f"CUDA is out of memory: GPU {{1}} has no {{0}} MiB left for the {part}",
+            remedy,
+            memory=True,
+        )
+        for sign, part, remedy in (
+            (
+                "failed to allocate buffer for kv cache",
+                "KV cache",
+                "lower server.ctx_size, or take a smaller cache_type_k",
+            ),
+            (
+                "failed to allocate compute buffers",
+                "compute buffer",
+                "lower server.ubatch_size, or set server.attention_max_batch to 512",
+            ),
+            (
+                "Failed to allocate buffer type",
+                "weights",
+                "move experts to the CPU (`gpubox plan --fill` says which), and see with nvidia-smi who else is on that GPU",
+            ),
+        )
+    ),
     _Cause(
         re.compile(r"allocating ([\d.]+) MiB on device (\d+): cudaMalloc failed: out of memory"),
         "CUDA is out of memory: GPU {1} has no {0} MiB left",
         _LESS,
         memory=True,
     ),
+    _Cause(
+        re.compile(r"CUDA error: out of memory\n.*current device: (\d+)"),
+        "CUDA is out of memory: GPU {0} was full when a request came",
+        _LESS,
+        memory=True,
+    ),
     _Cause(re.compile(r"CUDA error: out of memory"), "CUDA is out of memory", _LESS, memory=True),
     _Cause(
-        re.compile(r"has no device code compatible with CUDA arch (\d+)\. .*compiled for: (.*?)\s*$"),
+        re.compile(r"has no device code compatible with CUDA arch (\d+)\. .*compiled for: (.*)"),
         "the image has no code for this GPU: it was built for {1}, and the GPU is {0}",
         _OTHER_ARCHITECTURE,
     ),
@@ -102,7 +137,7 @@ _CAUSES = (
         _NEWER_DRIVER,
     ),
     _Cause(
-        re.compile(r"unresolvable CDI devices? (.+?)\s*$"),
+        re.compile(r"unresolvable CDI devices? (.+)"),
         "the CDI specification has no {0}",
         MEND_CDI,
     ),
@@ -122,9 +157,20 @@ _CAUSES = (
         "reboot",
     ),
     _Cause(
-        re.compile(r"(?i)failed to initialize CUDA: (.+?)\s*$|no CUDA-capable device is detected"),
+        re.compile(r"failed to initialize CUDA|no CUDA-capable device is detected"),
         "CUDA finds no GPU",
         f"does nvidia-smi list it? If it does, the container is not given it: {MEND_CDI}",
+        also_slow=True,
+    ),
+    _Cause(
+        re.compile(r"error: Invalid tensor buffer type override: (\S+)"),
+        "the tensor override {0} names a device that is not there",
+        "name one that the lines before list, or give the profile more gpus",
+    ),
+    _Cause(
+        re.compile(r"It is not possible to use split mode 'graph' with less than 2 devices"),
+        "split mode graph needs two GPUs",
+        "set server.split_mode to layer, or give the profile more gpus",
     ),
     _Cause(
         re.compile(r"error: (?:unknown|invalid) argument: (\S+)"),
@@ -143,7 +189,7 @@ _CAUSES = (
         FETCH,
     ),
     _Cause(
-        re.compile(r"invalid magic characters:? '?([^']*)'?"),
+        re.compile(r"invalid magic characters:? '?([^'\n]*)'?"),
         "the model file is no GGUF: it begins with {0}",
         FETCH,
     ),
@@ -154,7 +200,7 @@ _CAUSES = (
         "name a newer engine.commit in the profile and run playbooks/image.yml",
     ),
     _Cause(
-        re.compile(r"gguf_init_from_file: failed to open (?:GGUF file )?'([^']+)'"),
+        re.compile(r"gguf_init_from_file: failed to open (?:GGUF file )?'([^'\n]+)'"),
         "there is no model file {0} in the container",
         "run playbooks/models.yml, then playbooks/profiles.yml",
     ),
@@ -169,17 +215,17 @@ _CAUSES = (
         PORT_REMEDY,
     ),
     _Cause(
-        re.compile(r"^Error: (\S+): image not known"),
+        re.compile(r"(?m)^Error: (\S+): image not known"),
         "the image {0} is not on the box",
         "run playbooks/image.yml",
     ),
     _Cause(
-        re.compile(r"^Error: .*pinging container registry (\S+?): .*: ([^:]+)$"),
+        re.compile(r"(?m)^Error: .*pinging container registry (\S+?): .*: ([^:\n]+)$"),
         "the image is not on the box, and the registry {0} can't be reached ({1})",
         "run playbooks/image.yml",
     ),
     _Cause(
-        re.compile(r"^Error: statfs (\S+): no such file or directory"),
+        re.compile(r"(?m)^Error: statfs (\S+): no such file or directory"),
         "there is no folder {0} on the box",
         "run playbooks/models.yml, or correct model.path in the profile",
     ),
@@ -206,13 +252,13 @@ def explain(place: str, evidence: Evidence) -> ServerExitedError:
         evidence: what is known.
     """
     lines = [line.rstrip() for line in evidence.lines if not _NOISE.search(line)]
-    told = None if evidence.timeout_s else _told_cause(lines)
+    told = _told_cause(lines, [cause for cause in _CAUSES if cause.also_slow or not evidence.timeout_s])
     if told is None:
         fault, remedy = _untold(evidence)
         shown = lines[-LINES_SHOWN:]
     else:
         cause, match, at = told
-        fault = cause.fault.format(*(group or "" for group in match.groups()))
+        fault = cause.fault.format(*match.groups())
         remedy = evidence.verdict if cause.memory and evidence.verdict else cause.remedy
         shown = lines[max(at - LINES_BEFORE, 0) : at + LINES_AFTER + 1]
     if evidence.progress and not evidence.timeout_s:
@@ -220,13 +266,13 @@ def explain(place: str, evidence: Evidence) -> ServerExitedError:
     return ServerExitedError(place, fault, remedy, shown)
 
 
-def _told_cause(lines: Sequence[str]) -> tuple[_Cause, re.Match[str], int] | None:
-    """Return the most certain cause that a line tells, what it found there, and the line's index."""
-    for cause in _CAUSES:
-        for at, line in enumerate(lines):
-            match = cause.sign.search(line)
-            if match:
-                return cause, match, at
+def _told_cause(lines: Sequence[str], causes: Iterable[_Cause]) -> tuple[_Cause, re.Match[str], int] | None:
+    """Return the most certain cause that the lines tell, what it found there, and the index of its first line."""
+    text = "\n".join(lines)
+    for cause in causes:
+        match = cause.sign.search(text)
+        if match:
+            return cause, match, text.count("\n", 0, match.start())
     return None
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +73,29 @@ def holders() -> list[Holder]:
     return [Holder(uuid, int(pid), Path(name).name, _number(mib)) for uuid, pid, name, mib in rows]
 
 
+def sensors() -> list[dict[str, object]]:
+    """Return what the GPUs measure: `index`, `name`, `used_mib`, `total_mib`, `power_w`, `temperature_c`, `driver`.
+
+    A measure that a GPU does not have is None; a box without GPUs, or with a driver that fails, has none.
+    """
+    try:
+        rows = list(_ask("--query-gpu=index,name,memory.used,memory.total,power.draw,temperature.gpu,driver_version"))
+    except GpuboxError:
+        return []
+    return [
+        {
+            "index": int(index),
+            "name": name,
+            "used_mib": _number(used),
+            "total_mib": _number(total),
+            "power_w": _measure(power),
+            "temperature_c": _measure(heat),
+            "driver": driver,
+        }
+        for index, name, used, total, power, heat, driver in rows
+    ]
+
+
 def chosen(gpus: str | list[int | str], present: Collection[Card]) -> list[Card]:
     """Return the GPUs that a profile means.
 
@@ -127,7 +151,12 @@ def wait_until_free(wanted: Collection[Card], limit_s: float, on_wait: Callable[
     """
     begun, told = time.monotonic(), ""
     while True:
-        said = not_free(wanted, cards(), holders())
+        with ThreadPoolExecutor(2) as pool:  # nvidia-smi is slow to start
+            present, held = pool.submit(cards), pool.submit(holders)
+        try:
+            said = not_free(wanted, present.result(), held.result())
+        except GpuboxError as error:  # it answered before the stop, so it will again
+            said = str(error)
         waited = time.monotonic() - begun
         if not said:
             return waited
@@ -169,6 +198,13 @@ def _ask(query: str) -> Iterator[list[str]]:
     fields = query.count(",") + 1
     rows = csv.reader(said.stdout.splitlines(), skipinitialspace=True)
     return (row for row in rows if len(row) == fields)
+
+
+def _measure(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _number(text: str) -> int:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from gpubox.errors import GpuboxError
 from gpubox.switch_program.events import follow
 from gpubox.switch_program.state import StateFile
-from gpubox.switch_program.transaction import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -79,7 +78,7 @@ def follow_switch(paths: Paths, identity: str) -> Iterator[dict[str, Any]]:
     if switch is None or switch.id != identity or not switch.outcome:
         remedy = f"see journalctl -t {LOG_TAG}"
         raise GpuboxError(identity, "this switch has ended without a word", remedy)
-    yield {"event": "end", "outcome": switch.outcome, "text": summary(switch), "id": identity}
+    yield {"event": "end", "outcome": switch.outcome, "text": switch.summary, "id": identity}
 
 
 def _alive(paths: Paths, identity: str) -> Iterator[bool]:

@@ -80,13 +80,14 @@ def prewarm_fault(size: int, proc: Path = Path("/proc")) -> str:
     return f"the model has {in_words(size)}, and {in_words(max(free - SPARE, 0))} of memory are free for it"
 
 
-def prewarm(files: Sequence[Path], rate: float, on_progress: OnProgress) -> float:
+def prewarm(files: Sequence[Path], rate: float, on_progress: OnProgress, proc: Path = Path("/proc")) -> float:
     """Read files, so that the page cache has them.
 
     Args:
         files: of one model.
-        rate: bytes per second at most.
+        rate: bytes per second at most of the disk; what the page cache has already is not held back.
         on_progress: told after each piece: bytes done, and of how many.
+        proc: where procfs is mounted.
 
     Returns:
         The seconds that it took.
@@ -95,6 +96,8 @@ def prewarm(files: Sequence[Path], rate: float, on_progress: OnProgress) -> floa
         GpuboxError: a file can't be read.
     """
     begun, done = time.monotonic(), 0
+    counters = proc / "self" / "io"
+    read_before = _fields(counters).get("read_bytes", 0)
     size = sum(file.stat().st_size for file in files)
     try:
         for file in files:
@@ -103,7 +106,8 @@ def prewarm(files: Sequence[Path], rate: float, on_progress: OnProgress) -> floa
                 while piece := len(opened.read(CHUNK)):
                     done += piece
                     on_progress(done, size)
-                    time.sleep(max(begun + done / rate - time.monotonic(), 0))
+                    from_disk = _fields(counters).get("read_bytes", 0) - read_before
+                    time.sleep(max(begun + from_disk / rate - time.monotonic(), 0))
     except OSError as error:
         raise GpuboxError(str(file), f"can't be read: {error.strerror}", "check the disk: dmesg") from error
     return time.monotonic() - begun

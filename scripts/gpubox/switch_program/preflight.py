@@ -30,11 +30,13 @@ class Ready:
         sizes: bytes of the model's files, by path.
         cards: the GPUs that must be free; `used_mib` is what may stay in use of each.
         image: the image's ID, 12 digits.
+        up: whether the profile's own service runs, although it does not serve.
     """
 
     sizes: dict[str, int]
     cards: list[gpus.Card]
     image: str
+    up: bool
 
     @property
     def size(self) -> int:
@@ -74,10 +76,11 @@ def preflight(
     found: dict[str, int] = {}
     held: list[gpus.Card] = []
     image: list[str] = []
+    states: list[units.UnitState] = []
 
     checks: list[Callable[[], None]] = [
         lambda: None if ignore_plan else _verdict(profile),
-        lambda: _unit(profile),
+        lambda: states.append(_unit(profile)),
         lambda: image.append(_image(profile)),
         lambda: found.update(
             {str(file): model_files.check(file, sizes) for file in model_files.all_parts(profile.models)}
@@ -89,7 +92,7 @@ def preflight(
         faults = [fault for fault in pool.map(_fault, checks) if fault]
     if faults:
         raise RefusedError(faults)
-    return Ready(found, held, image[0])
+    return Ready(found, held, image[0], states[0].up)
 
 
 def _fault(check: Callable[[], None]) -> GpuboxError | None:
@@ -105,7 +108,7 @@ def _verdict(profile: BoxProfile) -> None:
         raise GpuboxError(profile.name, f"does not fit this box: {profile.verdict}", "or switch with --ignore-plan")
 
 
-def _unit(profile: BoxProfile) -> None:
+def _unit(profile: BoxProfile) -> units.UnitState:
     if not Path(profile.file).exists():
         raise GpuboxError(profile.file, "is missing", "run playbooks/profiles.yml")
     generator = next((path for path in QUADLETS if Path(path).exists()), None)
@@ -128,6 +131,7 @@ def _unit(profile: BoxProfile) -> None:
         state = units.show(profile.unit)
     if state.load != "loaded":
         raise GpuboxError(profile.unit, f"systemd has no such service ({state.load})", "run playbooks/profiles.yml")
+    return state
 
 
 def _image(profile: BoxProfile) -> str:

@@ -21,7 +21,9 @@ class BoxProfile:
 
     Attributes:
         name: of the profile, its container and, with `.service`, its unit.
+        hash: of the profile when it was deployed.
         file: the Quadlet or unit file.
+        file_sha256: of what was written there.
         port: on the box.
         gpus: `all`, `none`, or indices and UUIDs.
         conflicts: names of the profiles that can't serve beside it.
@@ -34,7 +36,9 @@ class BoxProfile:
     """
 
     name: str
+    hash: str
     file: str
+    file_sha256: str
     port: int
     gpus: str | list[int | str]
     conflicts: list[str]

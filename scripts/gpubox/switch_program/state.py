@@ -66,6 +66,18 @@ class Switch:
         """Whether the new profile had answered a completion."""
         return self.step == "watch"
 
+    @property
+    def summary(self) -> str:
+        """Its end in words."""
+        old = ", ".join(self.stops)
+        if self.outcome == SWITCHED:
+            return f"{self.to} serves" + (f" ({self.reason})" if self.reason else "")
+        if self.outcome == ROLLED_BACK:
+            return f"{old} serves again, because {self.to} does not: {self.reason}"
+        if self.outcome == REFUSED:
+            return f"nothing was changed: {self.reason}"
+        return f"NOTHING SERVES in place of {old or self.to}: {self.reason}"
+
 
 @dataclass
 class State:

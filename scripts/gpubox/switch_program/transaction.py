@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from gpubox.switch_program.preflight import Ready, preflight
 from gpubox.switch_program.state import FAILED, REFUSED, ROLL_BACK, ROLLED_BACK, SWITCHED, State, StateFile, Switch, now
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gpubox.switch_program.events import Events
     from gpubox.switch_program.memory import LoadProgress
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 STOP_GRACE_S = 30.0  # beyond a profile's own limit; systemd kills before
 FREE_S = 120.0
-WATCH_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Options:
     """
 
     timeout_s: float | None = None
-    watch_s: float = WATCH_S
+    watch_s: float = 10.0
     prewarm: str = "auto"
     prewarm_rate: float = 1e9
     ignore_plan: bool = False
@@ -136,10 +136,7 @@ class Transaction:
         """
         self._step(switch, ROLL_BACK, reason, must=False)
         try:
-            if switch.to in self._profiles:
-                self._stop(self._profiles[switch.to])
-            else:
-                units.stop(f"{switch.to}.service", STOP_GRACE_S)
+            self._stop([self._profiles[switch.to]])
             if not switch.rollback:
                 return self._end(switch, FAILED, f"{reason}\nnothing serves in its place, as was asked for")
             if not switch.stops:
@@ -150,9 +147,8 @@ class Transaction:
         except (GpuboxError, KeyError) as error:
             if units.shutting_down():
                 raise ShutDownError from error
-            for name in switch.stops:
-                if name in self._profiles:
-                    self._stop(self._profiles[name], check=False)
+            with suppress(GpuboxError):
+                self._stop([self._profiles[name] for name in switch.stops if name in self._profiles])
             text = f"{reason}\nand the old profile does not serve again either: {error}"
             return self._end(switch, FAILED, text)
         return self._end(switch, ROLLED_BACK, reason)
@@ -161,10 +157,7 @@ class Transaction:
         """Do what touches services, up to the last look at the new one."""
         profile = self._profiles[switch.to]
         self._step(switch, "stop", ", ".join(switch.stops) or "nothing has to stop")
-        for name in switch.stops:
-            self._stop(self._profiles[name])
-        if units.show(profile.unit).up:
-            self._stop(profile)
+        self._stop([self._profiles[name] for name in switch.stops] + ([profile] if ready.up else []))
         self._step(switch, "free", f"the memory of {len(ready.cards)} GPUs" if ready.cards else "no GPU is needed")
         if ready.cards:
             gpus.wait_until_free(ready.cards, FREE_S, lambda said: self._events.step("free", f"waiting: {said}"))
@@ -174,22 +167,19 @@ class Transaction:
         proof.watch(profile, options.watch_s)
 
     def _serve(self, profile: BoxProfile, timeout_s: float | None, size: int = 0) -> float:
-        """Start a profile where it does not run, and wait until it serves; return the seconds that it took."""
+        """Start a profile, which changes nothing where it runs, and wait until it serves; return the seconds."""
         size = size or sum(file.stat().st_size for file in model_files.all_parts(profile.models) if file.exists())
-        if not units.show(profile.unit).up:
-            units.start(profile.unit)
+        units.start(profile.unit)
 
         def on_progress(progress: LoadProgress) -> None:
             self._events.progress(f"{profile.name}: {progress}", progress.done, progress.size)
 
         return proof.wait_until_served(profile, size, timeout_s or profile.start_timeout_s, on_progress)
 
-    def _stop(self, profile: BoxProfile, *, check: bool = True) -> None:
-        try:
-            units.stop(profile.unit, profile.stop_timeout_s + STOP_GRACE_S)
-        except GpuboxError:
-            if check:
-                raise
+    def _stop(self, profiles: Sequence[BoxProfile]) -> None:
+        if profiles:
+            limit_s = max(one.stop_timeout_s for one in profiles) + STOP_GRACE_S
+            units.stop([one.unit for one in profiles], limit_s)
 
     def _prewarm(self, switch: Switch, ready: Ready, options: Options) -> None:
         if options.prewarm == "no":
@@ -232,7 +222,7 @@ class Transaction:
             gone = {switch.to, *switch.stops}
             self._state.active = {name: since for name, since in self._state.active.items() if name not in gone}
         self._write(must=False)
-        self._events.end(outcome, summary(switch), id=switch.id, active=sorted(self._state.active))
+        self._events.end(outcome, switch.summary, id=switch.id, active=sorted(self._state.active))
         return switch
 
 
@@ -243,18 +233,6 @@ def conflicting(profile: BoxProfile, profiles: Mapping[str, BoxProfile], active:
         for name in profile.conflicts
         if name in profiles and (name in active or units.show(profiles[name].unit).up)
     ]
-
-
-def summary(switch: Switch) -> str:
-    """Return the end of a switch in words."""
-    old = ", ".join(switch.stops)
-    if switch.outcome == SWITCHED:
-        return f"{switch.to} serves" + (f" ({switch.reason})" if switch.reason else "")
-    if switch.outcome == ROLLED_BACK:
-        return f"{old} serves again, because {switch.to} does not: {switch.reason}"
-    if switch.outcome == REFUSED:
-        return f"nothing was changed: {switch.reason}"
-    return f"NOTHING SERVES in place of {old or switch.to}: {switch.reason}"
 
 
 def _plan(switch: Switch) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpubox.errors import GpuboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CGROUPS = Path("/sys/fs/cgroup")
 SYSTEMCTL_S = 30.0
@@ -80,7 +84,7 @@ def show(unit: str) -> UnitState:
 
 
 def start(unit: str) -> None:
-    """Ask for a start, without waiting for it; earlier failures don't count.
+    """Ask for a start, without waiting for it; earlier failures and restarts don't count, also of what runs.
 
     Raises:
         GpuboxError: systemd refuses.
@@ -91,24 +95,24 @@ def start(unit: str) -> None:
         raise GpuboxError(unit, f"systemd does not start it: {done.stderr.strip()}", f"see systemctl status {unit}")
 
 
-def stop(unit: str, limit_s: float) -> None:
-    """Stop a service and wait until it has ended.
+def stop(names: Sequence[str], limit_s: float) -> None:
+    """Stop services, all at once, and wait until they have ended.
 
     Args:
-        unit: its name.
+        names: of the services.
         limit_s: seconds after which to give up; systemd kills what does not stop before.
 
     Raises:
-        GpuboxError: something of it still runs.
+        GpuboxError: something of them still runs.
     """
+    place = ", ".join(names)
     try:
-        done = _systemctl("stop", unit, limit_s=limit_s)
+        done = _systemctl("stop", *names, limit_s=limit_s)
     except subprocess.TimeoutExpired:
         fault = f"did not stop within {limit_s:g} s, not even by SIGKILL"
-        raise GpuboxError(unit, fault, "see what its processes wait for: ps -eo pid,stat,wchan,args") from None
-    if done.returncode and show(unit).load != "not-found":
-        raise GpuboxError(unit, f"systemd does not stop it: {done.stderr.strip()}", f"see systemctl status {unit}")
-    _systemctl("reset-failed", unit)
+        raise GpuboxError(place, fault, "see what its processes wait for: ps -eo pid,stat,wchan,args") from None
+    if done.returncode and any(show(name).load != "not-found" for name in names):
+        raise GpuboxError(place, f"systemd does not stop it: {done.stderr.strip()}", f"see systemctl status {names[0]}")
 
 
 def reload_units() -> None:
