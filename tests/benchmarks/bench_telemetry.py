@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from gpubox.bench.gpu_readings import FIELDS
 from gpubox.host_facts import SOURCES
 from gpubox.nvidia import GPU_FIELDS
 from gpubox.telemetry import program
@@ -35,7 +36,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         printed = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(folder) / "ticks.jsonl"
         told = {"who": "bench", "lock": f"{folder}/lock", "note": f"{folder}/note", "sources": SOURCES}
-        argv = [sys.executable, "-ISB", program.__file__, json.dumps(told | {"gpu_fields": ",".join(GPU_FIELDS)})]
+        told |= {"gpu_fields": ",".join(GPU_FIELDS), "gpu_query": ",".join(FIELDS)}
+        argv = [sys.executable, "-ISB", program.__file__, json.dumps(told)]
         with printed.open("wb") as out, subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=out) as process:
             assert process.stdin is not None
             process.stdin.write(b'{"do": "watch", "profile": "none"}\n')

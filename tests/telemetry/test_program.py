@@ -8,19 +8,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gpubox.bench.gpu_readings import FIELDS
 from gpubox.host_facts import SOURCES
 from gpubox.telemetry import program
 from gpubox.telemetry.box_watch import LOADER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SMI = """#!/bin/sh
 case "$*" in
 *compute-apps*) echo "GPU-aaaa, $PPID, /usr/bin/python3, 400"; sleep 60 ;;
 *clocks_event*) echo 'Field "clocks_event_reasons.active" is not a valid field to query.'; exit 2 ;;
-*--loop-ms=1000*) while :; do echo "0, GPU-aaaa, 97, 400, 300.25, 2400, 14001, 61, 0x0000000000000004"; sleep 0.3; done ;;
+*--loop-ms=1000*) while :; do echo "0, GPU-aaaa, 400, 97, 300.25, 2400, 61, 0x0000000000000004"; sleep 0.3; done ;;
 *) echo "0, GPU-aaaa, Stand-in, 97887, 12.0, 00000000:01:00.0, 570.1" ;;
 esac
 """
@@ -42,6 +46,7 @@ class Program:
             "note": f"{folder}/note",
             "sources": SOURCES,
             "gpu_fields": "index",
+            "gpu_query": ",".join(FIELDS),
         }
         self.process = subprocess.Popen(
             [sys.executable, "-ISB", "-c", LOADER, str(len(source)), json.dumps(told)],
@@ -71,11 +76,34 @@ class Program:
     def end(self) -> int:
         """Hang up and wait for its end."""
         assert self.process.stdin
-        assert self.process.stdout
         self.process.stdin.close()
-        status = self.process.wait(timeout=10)
-        self.process.stdout.close()
-        return status
+        return self.process.wait(timeout=10)
+
+    def clear_away(self) -> None:
+        """Kill it where it still runs."""
+        self.process.kill()
+        with self.process:
+            pass
+
+
+class Start:
+    """Starts programs and clears them away."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.started: list[Program] = []
+
+    def __call__(self, who: str = "ann") -> Program:
+        self.started.append(Program(self._folder, who))
+        return self.started[-1]
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    made = Start(folder)
+    yield made
+    for one in made.started:
+        one.clear_away()
 
 
 @pytest.fixture
@@ -85,8 +113,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_it_begins_with_the_facts_of_the_box(folder: Path) -> None:
-    running = Program(folder)
+def test_it_begins_with_the_facts_of_the_box(start: Start) -> None:
+    running = start()
     begin = running.next("begin")
     assert begin["sources"]["proc/meminfo"] == "" or "MemTotal" in begin["sources"]["proc/meminfo"]
     assert set(begin["sources"]) == set(SOURCES)
@@ -94,19 +122,19 @@ def test_it_begins_with_the_facts_of_the_box(folder: Path) -> None:
     assert running.end() == 0
 
 
-def test_an_older_driver_is_asked_by_the_older_name_and_told_once_a_second(folder: Path) -> None:
-    running = Program(folder)
+def test_an_older_driver_is_asked_by_the_older_name_and_told_once_a_second(start: Start) -> None:
+    running = start()
     tick = running.next("tick")
-    while not tick["gpus"]:
+    while not any(line.startswith("0, ") for line in tick["gpus"]):
         tick = running.next("tick")
-    assert tick["gpus"][0] == ["0", "GPU-aaaa", "97", "400", "300.25", "2400", "14001", "61", "0x0000000000000004"]
+    assert tick["gpus"][-1] == "0, GPU-aaaa, 400, 97, 300.25, 2400, 61, 0x0000000000000004"
     assert set(tick["memory"]) == {"MemTotal", "MemAvailable", "Cached", "Dirty"}
     assert running.next("tick")["at"] - tick["at"] == pytest.approx(1.0, abs=0.9)
     running.end()
 
 
-def test_who_holds_memory_of_a_gpu_is_told_with_its_cgroup(folder: Path) -> None:
-    running = Program(folder)
+def test_who_holds_memory_of_a_gpu_is_told_with_its_cgroup(start: Start) -> None:
+    running = start()
     tick = running.next("tick")
     while not tick["apps"]:
         tick = running.next("tick")
@@ -115,25 +143,25 @@ def test_who_holds_memory_of_a_gpu_is_told_with_its_cgroup(folder: Path) -> None
     running.end()
 
 
-def test_a_second_one_is_told_who_is_first_and_comes_in_when_that_has_ended(folder: Path) -> None:
-    first = Program(folder)
+def test_a_second_one_is_told_who_is_first_and_comes_in_when_that_has_ended(start: Start) -> None:
+    first = start()
     first.next("begin")
-    second = Program(folder, "bob")
+    second = start("bob")
     assert second.next("busy")["text"] == "ann"
     assert second.end() == 0
     first.end()
-    third = Program(folder, "bob")
+    third = start("bob")
     assert third.next("begin")["note"] is None
     third.end()
 
 
-def test_a_note_outlives_it_until_it_is_removed(folder: Path) -> None:
-    first = Program(folder)
+def test_a_note_outlives_it_until_it_is_removed(start: Start, folder: Path) -> None:
+    first = start()
     first.order("note", note={"active": ["one"]})
     first.next("noted")
     first.process.kill()
     first.end()
-    second = Program(folder)
+    second = start()
     assert second.next("begin")["note"] == {"active": ["one"]}
     second.order("note", note=None)
     second.next("noted")
@@ -141,8 +169,8 @@ def test_a_note_outlives_it_until_it_is_removed(folder: Path) -> None:
     assert not (folder / "note").exists()
 
 
-def test_it_ends_what_it_has_started(folder: Path) -> None:
-    running = Program(folder)
+def test_it_ends_what_it_has_started(start: Start) -> None:
+    running = start()
     running.next("tick")
     children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
     assert len(children) == 2

@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gpubox.telemetry.readings import Gpu, Reading
+from gpubox.bench.gpu_readings import GpuReading
+from gpubox.telemetry.readings import Reading
 
 UUIDS = ("GPU-0f1e2d3c-aaaa-bbbb-cccc-000000000000", "GPU-1f1e2d3c-aaaa-bbbb-cccc-000000000000")
 BOOT = 1_772_366_400.0  # noon of the day of results.records
 
 
-def a_gpu(index: int = 0, **fields: Any) -> Gpu:
+def a_gpu(index: int = 0, **fields: Any) -> GpuReading:
     """Return a GPU that is busy and not slowed down, changed as told."""
-    full = Gpu(
+    full = GpuReading(
         index=index,
         uuid=UUIDS[index],
-        busy=0.97,
-        memory_bytes=90_000 * 2**20,
-        watts=300.0,
-        sm_mhz=2400,
-        memory_mhz=14001,
-        celsius=61,
-        slowed_by=0,
+        memory_mib=90_000.0,
+        utilisation=97.0,
+        power_w=300.0,
+        sm_mhz=2400.0,
+        temperature_c=61.0,
+        throttled_by=(),
     )
     return replace(full, **fields)
 

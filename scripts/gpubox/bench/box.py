@@ -9,7 +9,8 @@ from __future__ import annotations
 import getpass
 import platform
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpubox.bench.box_state import BoxState, asked_by, deployed_profiles
@@ -24,7 +25,7 @@ from gpubox.profile_deployment import deploy
 from gpubox.profile_files import load_profile
 from gpubox.results.telemetry import add_readings
 from gpubox.telemetry.box_watch import LOCK_LEASE_S, BoxWatch
-from gpubox.telemetry.judgement import doubts, not_quiet, used_gpus
+from gpubox.telemetry.judgement import doubts, gpus_of, not_quiet, used_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from gpubox.bench.session import Watcher
     from gpubox.box_switch import OnEvent
     from gpubox.profile_files import LoadedProfile
+    from gpubox.record import Sample
     from gpubox.results.store import Store
     from gpubox.switch_program.profiles import BoxProfile
     from gpubox.telemetry.readings import Reading
@@ -82,8 +84,17 @@ class RunTelemetry:
     def __init__(self, watch: BoxWatch, profile: BoxProfile) -> None:
         self._watch = watch
         self._profile = profile
+        self._gpus = used_gpus(profile.gpus, watch.facts["gpus"])
         self._readings: list[Reading] = []
+        self._unkept: list[Reading] = []
         self._keep: Callable[[Sequence[Reading]], None] | None = None
+
+    def seen(self, sample: Sample) -> Sample:
+        """Return a sample that has just ended with what the GPUs did meanwhile, as far as the box has told."""
+        self._take()
+        began = datetime.fromisoformat(sample.started_at).timestamp()
+        gpus = gpus_of([reading for reading in self._readings if reading.at >= began], self._gpus)
+        return replace(sample, extra=sample.extra | {"gpus": gpus}) if gpus else sample
 
     def keep(self, store: Store, run_id: str) -> None:
         """Record what was read since the last call."""
@@ -95,16 +106,17 @@ class RunTelemetry:
         if self._keep is not None:
             self._watch.settle()
         self._take()
-        gpus = used_gpus(self._profile.gpus, self._watch.facts["gpus"])
-        found = doubts(self._readings, self._profile.name, gpus)
-        self._readings, self._keep = [], None
+        found = doubts(self._readings, self._profile.name, self._gpus)
+        self._readings, self._unkept, self._keep = [], [], None
         return found
 
     def _take(self) -> None:
         readings = self._watch.take()
         self._readings += readings
+        self._unkept += readings
         if self._keep is not None:
-            self._keep(readings)
+            self._keep(self._unkept)
+            self._unkept = []
 
 
 class BoxBench:
@@ -213,6 +225,7 @@ class BoxBench:
         key = next(connection.lines(["cat", profile.api_key_file])).strip() if profile.api_key_file else None
         subject = subject_of(loaded, deployed, watch.facts, f"ssh://{self._host.name}/127.0.0.1:{profile.port}")
         watch.take()
+        telemetry = RunTelemetry(watch, profile)
         with (
             connection.tunnel(profile.port) as port,
             Endpoint(f"http://127.0.0.1:{port}", api_key=key, timeout_s=self._timeout_s) as endpoint,
@@ -226,7 +239,8 @@ class BoxBench:
                 watcher=self._watcher,
                 route=self._plan.route,
                 leave_out=True,
-                telemetry=RunTelemetry(watch, profile),
+                gpus=telemetry,
+                telemetry=telemetry,
             )
 
 

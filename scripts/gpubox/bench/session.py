@@ -16,7 +16,6 @@ from gpubox.record import Run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpubox.bench.gpu_watch import GpuWatch
     from gpubox.bench.identity import Identity
     from gpubox.bench.prompts import Route
     from gpubox.endpoint import Endpoint
@@ -33,6 +32,13 @@ class Watcher(Protocol):
 
     def sample(self, run: Run, sample: Sample) -> None:
         """Report a sample that has just been recorded."""
+
+
+class GpuObserver(Protocol):
+    """Who watches the GPUs that serve."""
+
+    def seen(self, sample: Sample) -> Sample:
+        """Return a sample that has just ended with what the GPUs did meanwhile."""
 
 
 class Telemetry(Protocol):
@@ -82,7 +88,7 @@ def bench(
     route: Route | None = None,
     leave_out: bool = False,
     telemetry: Telemetry | None = None,
-    gpus: GpuWatch | None = None,
+    gpus: GpuObserver | None = None,
 ) -> list[str]:
     """Run the workloads against `endpoint` and return the ids of the recorded runs.
 

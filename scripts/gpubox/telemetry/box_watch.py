@@ -9,6 +9,7 @@ from importlib import resources
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, Self
 
+from gpubox.bench.gpu_readings import FIELDS
 from gpubox.errors import BoxError, ConnectionLostError
 from gpubox.host_facts import SOURCES, facts_of
 from gpubox.nvidia import GPU_FIELDS, parse_gpus
@@ -92,7 +93,8 @@ class BoxWatch:
 
     def _start(self) -> None:
         program = resources.files("gpubox.telemetry").joinpath("program.py").read_bytes()
-        told = {"who": self._who, "lock": LOCK, "note": NOTE, "sources": SOURCES, "gpu_fields": ",".join(GPU_FIELDS)}
+        told = {"who": self._who, "lock": LOCK, "note": NOTE, "sources": SOURCES}
+        told |= {"gpu_fields": ",".join(GPU_FIELDS), "gpu_query": ",".join(FIELDS)}
         argv = ["python3", "-ISB", "-c", LOADER, str(len(program)), json.dumps(told)]
         self._answers = Queue()
         self._process = self._connection.start(argv)

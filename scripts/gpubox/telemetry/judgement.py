@@ -5,28 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 from itertools import pairwise
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from gpubox.bench.gpu_readings import summarise_readings, throttle_flags
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from gpubox.record import Sample
-    from gpubox.telemetry.readings import Gpu, Reading
+    from gpubox.telemetry.readings import Reading
 
-# nvmlClocksEventReasons of NVML's reference. The others (idle, clocks set by hand, sync boost, display) are no slowdown.
-SLOWED_BY = {
-    0x04: "power limit",
-    0x08: "hardware slowdown",
-    0x20: "driver's thermal limit",
-    0x40: "hardware's thermal limit",
-    0x80: "power brake",
-}
-# Less than this share of the time says nothing about a run.
-OFTEN = 0.05
 # Cores that others may keep busy; a box that only serves stays far below.
 OTHERS_CORES = 0.5
-IDLE_GPU = 0.05
+IDLE_GPU = 5.0  # percent
 
 
 def not_quiet(readings: Sequence[Reading]) -> list[str]:
@@ -38,9 +29,8 @@ def not_quiet(readings: Sequence[Reading]) -> list[str]:
     found = []
     if (cores := _busy_cores(readings)) > OTHERS_CORES:
         found.append(f"{cores:.1f} cores are busy")
-    by_gpu = _by_gpu(readings, lambda gpu: gpu.busy)
-    found += [f"GPU {index} is busy {max(busy):.0%}" for index, busy in by_gpu.items() if max(busy) > IDLE_GPU]
-    return found
+    busy = {gpu["index"]: gpu["utilisation"] or 0.0 for gpu in gpus_of(readings)}
+    return found + [f"GPU {index} is busy {percent:.0f} %" for index, percent in busy.items() if percent > IDLE_GPU]
 
 
 def doubts(readings: Sequence[Reading], profile: str, gpus: Collection[int] | None = None) -> list[str]:
@@ -54,7 +44,7 @@ def doubts(readings: Sequence[Reading], profile: str, gpus: Collection[int] | No
     Returns:
         `throttled: …`, `shared-box: …` and `gpu-lost: …`, each with its reason.
     """
-    return [*_throttled(readings, gpus), *_shared(readings, profile), *_lost(readings)]
+    return [*throttle_flags(gpus_of(readings, gpus)), *_shared(readings, profile), *_lost(readings)]
 
 
 def used_gpus(wanted: str | Sequence[int | str], present: Iterable[Mapping[str, Any]]) -> set[int]:
@@ -70,28 +60,38 @@ def used_gpus(wanted: str | Sequence[int | str], present: Iterable[Mapping[str, 
 
 
 def in_words(readings: Sequence[Reading], gpus: Collection[int] | None = None) -> list[str]:
-    """Return a line for each GPU and one for the host: means over the run, and the most memory in use.
+    """Return a line for each GPU and one for the host.
 
     Args:
         readings: of a run, oldest first.
         gpus: indices of those that are of interest; None for all.
     """
-    indices = sorted({gpu.index for reading in readings for gpu in reading.gpus if gpus is None or gpu.index in gpus})
     lines = []
-    for index in indices:
-        told = [gpu for reading in readings for gpu in reading.gpus if gpu.index == index]
-        means = [
-            (_mean(gpu.watts for gpu in told), "W"),
-            (_mean(gpu.sm_mhz for gpu in told), "MHz"),
-            (_mean(gpu.celsius for gpu in told), "°C"),
-            (_mean(100 * gpu.busy for gpu in told if gpu.busy is not None), "% busy"),
-            (max((gpu.memory_bytes / 2**20 for gpu in told if gpu.memory_bytes), default=None), "MiB"),
+    for gpu in gpus_of(readings, gpus):
+        told = [
+            (gpu["power_w"], "W"),
+            (gpu["sm_mhz"], "MHz at least"),
+            (gpu["temperature_c"], "°C at most"),
+            (gpu["utilisation"], "% busy"),
+            (gpu["memory_mib"], "MiB"),
         ]
-        lines.append(f"GPU {index}: " + ", ".join(f"{value:.0f} {unit}" for value, unit in means if value is not None))
+        words = ", ".join(f"{value:.0f} {unit}" for value, unit in told if value is not None)
+        lines.append(f"GPU {gpu['index']}: {words}")
     if len(readings) > 1:
         cached = max(reading.memory_bytes.get("Cached", 0) for reading in readings)
         lines.append(f"host: {_busy_cores(readings):.1f} cores busy, page cache {cached / 2**20:.0f} MiB")
     return lines
+
+
+def gpus_of(readings: Iterable[Reading], gpus: Collection[int] | None = None) -> list[dict[str, Any]]:
+    """Return what the GPUs did over some readings, as `summarise_readings`.
+
+    Args:
+        readings: of the time.
+        gpus: indices of those that are of interest; None for all.
+    """
+    every = (gpu for reading in readings for gpu in reading.gpus)
+    return summarise_readings(gpu for gpu in every if gpus is None or gpu.index in gpus)
 
 
 def joules_per_token(
@@ -132,19 +132,6 @@ def joules(power: Sequence[tuple[float, float]], begin: float, end: float) -> fl
     return total
 
 
-def _throttled(readings: Sequence[Reading], gpus: Collection[int] | None) -> list[str]:
-    found = []
-    by_gpu = _by_gpu(readings, lambda gpu: gpu.slowed_by)
-    for index, masks in by_gpu.items():
-        if gpus is not None and index not in gpus:
-            continue
-        for bit, reason in SLOWED_BY.items():
-            share = sum(bool(int(mask) & bit) for mask in masks) / len(masks)
-            if share > OFTEN:
-                found.append(f"throttled: GPU {index} by its {reason}, {share:.0%} of the time")
-    return found
-
-
 def _shared(readings: Sequence[Reading], profile: str) -> list[str]:
     strangers = Counter(
         (app.name, app.pid, app.unit) for reading in readings for app in reading.apps if app.unit != profile
@@ -181,21 +168,7 @@ def _engine_cores(readings: Sequence[Reading]) -> float:
     return ((last.engine_s or 0.0) - (first.engine_s or 0.0)) / (last.at - first.at)
 
 
-def _by_gpu(readings: Sequence[Reading], value: Callable[[Gpu], float | None]) -> dict[int, list[float]]:
-    found: dict[int, list[float]] = {}
-    for reading in readings:
-        for gpu in reading.gpus:
-            if (told := value(gpu)) is not None:
-                found.setdefault(gpu.index, []).append(told)
-    return found
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
-
-
 def _watts(reading: Reading, gpus: Collection[int] | None) -> float | None:
-    told = [gpu.watts for gpu in reading.gpus if gpus is None or gpu.index in gpus]
+    told = [gpu.power_w for gpu in reading.gpus if gpus is None or gpu.index in gpus]
     known = [watts for watts in told if watts is not None]
     return sum(known) if known and len(known) == len(told) else None

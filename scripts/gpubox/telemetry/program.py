@@ -36,11 +36,6 @@ COMMAND_S = 30
 LINES = 50  # of the journal, a tick
 LINE_LENGTH = 500
 MEMORY = ("MemTotal", "MemAvailable", "Cached", "Dirty")
-# Newer drivers call the reasons `event`, older ones `throttle`; the first that nvidia-smi takes is used.
-GPU_QUERIES = tuple(
-    "index,uuid,utilization.gpu,memory.used,power.draw,clocks.sm,clocks.mem,temperature.gpu," + reasons
-    for reasons in ("clocks_event_reasons.active", "clocks_throttle_reasons.active")
-)
 
 
 def tell(event: str, **more: Any) -> None:  # noqa: ANN401  # JSON
@@ -91,18 +86,19 @@ class Watch:
 
     Args:
         note: file for what has to be put back.
+        gpu_fields: what is asked of each GPU, as nvidia-smi takes it.
     """
 
-    def __init__(self, note: Path) -> None:
+    def __init__(self, note: Path, gpu_fields: str) -> None:
         self._note = note
         self._selector = selectors.DefaultSelector()
         self._streams: dict[str, Stream] = {}
-        self._queries = list(GPU_QUERIES)
+        # Newer drivers call the reasons for a low clock `event`, older ones `throttle`: the first that is taken is used.
+        self._queries = [gpu_fields, gpu_fields.replace("clocks_event_reasons", "clocks_throttle_reasons")]
         self._cgroup: Path | None = None
-        self._gpus: list[list[str]] = []
+        self._gpus: list[str] = []
         self._apps: dict[int, dict[str, Any]] = {}
         self._journal: list[str] = []
-        self._gpu_fault = ""
         self._heed(Stream(0), "orders", self._obey)
         self._watch_gpus()
         apps = ["nvidia-smi", "--query-compute-apps=gpu_uuid,pid,process_name,used_memory"]
@@ -151,11 +147,7 @@ class Watch:
             self._heed(Stream.of(["nvidia-smi", *query, f"--loop-ms={TICK_S * 1e3:.0f}"]), "gpus", self._gpu)
 
     def _gpu(self, line: str) -> None:
-        row = next(csv.reader([line], skipinitialspace=True), [])
-        if len(row) == GPU_QUERIES[0].count(",") + 1:
-            self._gpus.append([word.strip() for word in row])
-        elif line.strip():
-            self._gpu_fault = line.strip()
+        self._gpus.append(line)
 
     def _app(self, line: str) -> None:
         row = next(csv.reader([line], skipinitialspace=True), [])
@@ -179,7 +171,6 @@ class Watch:
             memory={name: memory.get(name, "").strip() for name in MEMORY},
             engine_cpu_us=used.get("usage_usec"),
             gpus=self._gpus,
-            gpu_fault="" if self._gpus else self._gpu_fault,
             apps=list(self._apps.values()),
             journal=self._journal,
         )
@@ -276,7 +267,7 @@ def main() -> None:
     """Hold the lock and watch.
 
     Told as JSON in the first argument: `who` measures, the files `lock` and `note`, `sources` whose texts are facts of the
-    box, and nvidia-smi's `gpu_fields`.
+    box, and nvidia-smi's `gpu_fields` and `gpu_query`: what it is asked once, and once a second.
     """
     told = json.loads(sys.argv[-1])
     signal.signal(signal.SIGALRM, lease_over)
@@ -303,7 +294,7 @@ def main() -> None:
             python=sys.version.partition(" ")[0],
             note=json.loads(read(str(note)) or "null"),
         )
-        watch = Watch(note)
+        watch = Watch(note, told["gpu_query"])
         try:
             watch.run()
         finally:

@@ -5,37 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from gpubox.nvidia import MISSING
+from gpubox.bench.gpu_readings import GpuReading, parse_reading
 
-MIB = 2**20
 KIB = 1024
 # /proc/stat counts time in these, on every architecture that Linux serves from.
 TICKS_PER_S = 100
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One GPU; None for what it does not tell.
-
-    Attributes:
-        index, uuid: its names.
-        busy: share of the time in which a kernel ran, 0 to 1.
-        memory_bytes: in use.
-        watts: power drawn.
-        sm_mhz, memory_mhz: clocks.
-        celsius: temperature.
-        slowed_by: the driver's bit mask of reasons for a clock below the highest.
-    """
-
-    index: int
-    uuid: str
-    busy: float | None
-    memory_bytes: int | None
-    watts: float | None
-    sm_mhz: int | None
-    memory_mhz: int | None
-    celsius: int | None
-    slowed_by: int | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +41,7 @@ class Reading:
     busy_s: float
     engine_s: float | None
     memory_bytes: dict[str, int]
-    gpus: tuple[Gpu, ...] = ()
+    gpus: tuple[GpuReading, ...] = ()
     apps: tuple[App, ...] = ()
     journal: tuple[str, ...] = ()
     gpu_fault: str = ""
@@ -80,7 +54,9 @@ class Reading:
     def of_dict(cls, value: dict[str, Any]) -> Reading:
         """Return the reading of an `as_dict`; fields of a newer gpubox are left out."""
         known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
-        known["gpus"] = tuple(Gpu(**gpu) for gpu in known.get("gpus", ()))
+        known["gpus"] = tuple(
+            GpuReading(**{**gpu, "throttled_by": tuple(gpu["throttled_by"])}) for gpu in known.get("gpus", ())
+        )
         known["apps"] = tuple(App(**app) for app in known.get("apps", ()))
         known["journal"] = tuple(known.get("journal", ()))
         return cls(**{"engine_s": None, **known})
@@ -93,7 +69,8 @@ def parse_tick(tick: dict[str, Any], offset_s: float) -> Reading:
         tick: as `gpubox.telemetry.program` prints it.
         offset_s: from the box's monotonic clock to our time of day.
     """
-    gpus = {gpu.index: gpu for gpu in map(parse_gpu, tick["gpus"])}
+    parsed = [(line, parse_reading(line)) for line in tick["gpus"] if line.strip()]
+    gpus = {gpu.index: gpu for _, gpu in parsed if gpu is not None}
     used = tick["engine_cpu_us"]
     return Reading(
         at=round(tick["at"] + offset_s, 3),
@@ -103,23 +80,7 @@ def parse_tick(tick: dict[str, Any], offset_s: float) -> Reading:
         gpus=tuple(gpus[index] for index in sorted(gpus)),
         apps=tuple(App(app["uuid"], app["pid"], app["name"], unit_of(app["cgroup"])) for app in tick["apps"]),
         journal=tuple(tick["journal"]),
-        gpu_fault=tick["gpu_fault"],
-    )
-
-
-def parse_gpu(row: list[str]) -> Gpu:
-    """Return a GPU from nvidia-smi's CSV row: index, uuid, %, MiB, W, MHz, MHz, °C and a mask; without units."""
-    index, uuid, busy, mib, watts, sm, memory, celsius, mask = (None if word in MISSING else word for word in row)
-    return Gpu(
-        index=int(index or 0),
-        uuid=uuid or "",
-        busy=float(busy) / 100 if busy else None,
-        memory_bytes=int(mib) * MIB if mib else None,
-        watts=float(watts) if watts else None,
-        sm_mhz=int(sm) if sm else None,
-        memory_mhz=int(memory) if memory else None,
-        celsius=int(celsius) if celsius else None,
-        slowed_by=int(mask, 16) if mask else None,
+        gpu_fault=next((line.strip() for line, gpu in parsed if gpu is None), ""),
     )
 
 
