@@ -116,13 +116,13 @@ def test_a_cut_cable_delays_it_and_loses_nothing(box: BenchingBox) -> None:
 
 
 def test_a_profile_that_was_changed_and_not_deployed_is_not_measured(box: BenchingBox) -> None:
-    file = box.folder / "profiles" / "two.yml"
+    file = box.folder / "profiles" / "one.yml"
     text = file.read_text()
     file.write_text(text.replace("ctx_size: 2048", "ctx_size: 1024"))
-    status, _, told = box.bench("two", *EFFORT)
+    status, _, told = box.bench("one", *EFFORT)
     file.write_text(text)
     assert (status, box.operator.serving()) == (1, ["one"])
-    fault = f"two: what runs on {box.box.name} is not what the profile says (at 1024); "
+    fault = f"one: what runs on {box.box.name} is not what the profile says (at 1024); "
     assert f"{fault}run playbooks/profiles.yml, then measure again" in told
 
 

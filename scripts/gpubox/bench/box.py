@@ -9,12 +9,13 @@ from __future__ import annotations
 import getpass
 import platform
 import time
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gpubox.bench.box_state import BoxState, asked_by, deployed_profiles
 from gpubox.bench.plan import Step, missing
+from gpubox.bench.planned import planned_mib
+from gpubox.bench.run_telemetry import RunTelemetry
 from gpubox.bench.session import Subject, bench
 from gpubox.box import box_of
 from gpubox.box_connection import BoxConnection
@@ -23,21 +24,18 @@ from gpubox.endpoint import Endpoint
 from gpubox.errors import BoxError, ConnectionLostError, EndpointError, GpuboxError, ResultsError
 from gpubox.profile_deployment import deploy
 from gpubox.profile_files import load_profile
-from gpubox.results.telemetry import add_readings
 from gpubox.telemetry.box_watch import LOCK_LEASE_S, BoxWatch
-from gpubox.telemetry.judgement import doubts, gpus_of, not_quiet, used_gpus
+from gpubox.telemetry.judgement import not_quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gpubox.bench.plan import Plan
     from gpubox.bench.session import Watcher
     from gpubox.box_switch import OnEvent
     from gpubox.profile_files import LoadedProfile
-    from gpubox.record import Sample
     from gpubox.results.store import Store
     from gpubox.switch_program.profiles import BoxProfile
-    from gpubox.telemetry.readings import Reading
 
 RECONNECT_S = 2.0
 GIVE_UP_S = 1800.0
@@ -71,52 +69,6 @@ class Outcome:
 
     failed: dict[str, str] = field(default_factory=dict)
     unrestored: str = ""
-
-
-class RunTelemetry:
-    """The telemetry of one run after the other, for `gpubox.bench.session`.
-
-    Args:
-        watch: of the box.
-        profile: whose service is measured, as the box knows it.
-    """
-
-    def __init__(self, watch: BoxWatch, profile: BoxProfile) -> None:
-        self._watch = watch
-        self._profile = profile
-        self._gpus = used_gpus(profile.gpus, watch.facts["gpus"])
-        self._readings: list[Reading] = []
-        self._unkept: list[Reading] = []
-        self._keep: Callable[[Sequence[Reading]], None] | None = None
-
-    def seen(self, sample: Sample) -> Sample:
-        """Return a sample that has just ended with what the GPUs did meanwhile, as far as the box has told."""
-        self._take()
-        began = datetime.fromisoformat(sample.started_at).timestamp()
-        gpus = gpus_of([reading for reading in self._readings if reading.at >= began], self._gpus)
-        return replace(sample, extra=sample.extra | {"gpus": gpus}) if gpus else sample
-
-    def keep(self, store: Store, run_id: str) -> None:
-        """Record what was read since the last call."""
-        self._keep = lambda readings: add_readings(store, run_id, readings)
-        self._take()
-
-    def doubts(self) -> list[str]:
-        """Wait for the word of the last moment, record it, and judge the run."""
-        if self._keep is not None:
-            self._watch.settle()
-        self._take()
-        found = doubts(self._readings, self._profile.name, self._gpus)
-        self._readings, self._unkept, self._keep = [], [], None
-        return found
-
-    def _take(self) -> None:
-        readings = self._watch.take()
-        self._readings += readings
-        self._unkept += readings
-        if self._keep is not None:
-            self._keep(self._unkept)
-            self._unkept = []
 
 
 class BoxBench:
@@ -284,7 +236,7 @@ def subject_of(loaded: LoadedProfile, deployed: Mapping[str, Any], facts: dict[s
         argv=tuple(deployed["argv"]),
         engine={key: deployed[key] for key in ("image", "image_id", "image_digest", "unit_sha256")},
         model=model,
-        host=facts,
+        host=facts | ({"planned_mib": planned} if (planned := planned_mib(loaded, None, facts)) else {}),
         endpoint=endpoint,
     )
 

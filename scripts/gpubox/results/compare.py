@@ -233,7 +233,8 @@ def _inputs(run: Run, other: Run) -> Iterator[tuple[str, Any]]:
         yield from _flat("profile", document)
     else:
         yield "argv", list(run.argv)
-    yield from _flat("engine", run.engine)
+    # A unit says nothing that the profile and the image don't, but its own name.
+    yield from _flat("engine", {key: value for key, value in run.engine.items() if key != "unit_sha256"})
     yield from _flat("model", run.model)
     yield from _flat("host", {key: value for key, value in run.host.items() if key not in _NO_INPUTS})
     yield from _flat("workload", asdict(run.workload))
