@@ -34,7 +34,10 @@ engine: {{name: llama_cpp, image: localhost/{name}:e2e}}
 gpus: [0]
 server: {{ctx_size: 2048}}
 health: {{start_timeout: 30, stop_timeout: 1}}
+security: {security}
 """
+# two wants a key.
+SECURITY = {"one": "{}", "two": "{api_key_file: /etc/gpubox/two.key}"}
 # PP and TG, tokens per second.
 SPEEDS = {"one": (4000, 200), "two": (2000, 100)}
 CDI = {
@@ -65,7 +68,7 @@ class BenchingBox:
         box.put(HERE.parent / "standin" / "llama_standin.py", "/root/llama_standin.py")
         box.put(HERE / "measured_smi.py", "/root/measured_smi.py")
         (self.folder / "cdi.json").write_text(json.dumps(CDI))
-        box.run("mkdir -p /srv/models /etc/cdi")
+        box.run("mkdir -p /srv/models /etc/cdi /etc/gpubox && echo sesame > /etc/gpubox/two.key")
         box.put(self.folder / "cdi.json", "/etc/cdi/nvidia.json")
         box.put(make_tiny_model(self.folder / "tiny.gguf"), "/srv/models/tiny.gguf")
         box.run(
@@ -76,7 +79,7 @@ class BenchingBox:
             (self.folder / "Containerfile").write_text(CONTAINERFILE.format(pp=pp, tg=tg))
             box.put(self.folder / "Containerfile", "/root/Containerfile")
             box.run(f"cd /root && podman build -q -t localhost/{name}:e2e -f Containerfile .")
-            self.operator.profile(name, PROFILE.format(name=name))
+            self.operator.profile(name, PROFILE.format(name=name, security=SECURITY[name]))
         self.operator.variables = {"gpubox_image": "localhost/one:e2e"}
         self.operator.declare(list(SPEEDS), ["one"])
         self.operator.play("profiles.yml", "-e", "model_profiles_wait=true")

@@ -136,7 +136,8 @@ class BoxBench:
                 raise
             except BaseException:
                 self._watcher.say(f"{self._host.name}: putting back what served before")
-                state.restore()
+                if why := state.restore():
+                    self._watcher.say(f"{self._host.name}: {why}")
                 raise
             self._outcome.unrestored = state.restore()
 
@@ -174,7 +175,7 @@ class BoxBench:
         watch.compare_clocks()
         deployed = watch.deployed(profile)
         _check_argv(loaded, deployed["argv"], self._host)
-        key = next(connection.lines(["cat", profile.api_key_file])).strip() if profile.api_key_file else None
+        key = _api_key(connection, profile.api_key_file) if profile.api_key_file else None
         subject = subject_of(loaded, deployed, watch.facts, f"ssh://{self._host.name}/127.0.0.1:{profile.port}")
         watch.take()
         telemetry = RunTelemetry(watch, profile)
@@ -256,6 +257,13 @@ def _check_argv(loaded: LoadedProfile, running: Sequence[str], host: Host) -> No
         strange = [word for word in wanted if word not in running] or [word for word in running if word not in wanted]
         fault = f"what runs on {host.name} is not what the profile says (at {' '.join(strange[:3]) or 'the order'})"
         raise GpuboxError(loaded.name, fault, "run playbooks/profiles.yml, then measure again")
+
+
+def _api_key(connection: BoxConnection, file: str) -> str:
+    keys = " ".join(connection.lines(["cat", file])).split()
+    if not keys:
+        raise GpuboxError(f"{connection.name}: {file}", "holds no API key", "put one key on a line")
+    return keys[0]
 
 
 def _me() -> str:
