@@ -45,7 +45,7 @@ while True:
         pass
     time.sleep(0.02)
 """
-EACH_SECOND = "until curl -sf -m 1 http://127.0.0.1:8000/health; do sleep 1; done; curl -s -d '{}' http://127.0.0.1:8000/completion; date +%s.%N"
+EACH_SECOND = "until curl -sf -m 1 http://127.0.0.1:8000/health; do sleep 1; done; curl -s -d '{}' http://127.0.0.1:8000/completion; echo; date +%s.%N"
 
 
 def first_completion(there: SwitchingBox, act: Callable[[], object]) -> float:
