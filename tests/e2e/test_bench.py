@@ -134,7 +134,7 @@ def test_a_profile_that_the_box_lacks_is_named_before_anything_is_touched(box: B
         1,
         f"gpubox: {box.box.name}: tow is no profile of this box; did you mean two?",
     )
-    assert box.box.run("systemctl show -P InvocationID one").stdout == before
+    assert (box.box.run("systemctl show -P InvocationID one").stdout, box.note()) == (before, "")
 
 
 def test_the_playbook_measures_what_a_box_lists(box: BenchingBox) -> None:

@@ -124,9 +124,9 @@ class BoxBench:
             BoxConnection(self._host.name, self._host.variables) as connection,
             BoxWatch(connection, f"a benchmark by {_me()} (batch {self._plan.batch})", wait_s) as watch,
         ):
+            profiles = deployed_profiles(connection, [entry.name for entry in self._plan.entries])
             state = self._state(connection, watch)
             state.begin()
-            profiles = deployed_profiles(connection, [entry.name for entry in self._plan.entries])
             busy = not_quiet(watch.look_around())
             self._watcher.say(f"{self._host.name}: {'not quiet: ' + ', '.join(busy) if busy else 'quiet'}")
             try:
