@@ -10,14 +10,17 @@ from __future__ import annotations
 import itertools
 import logging
 import shlex
+import socket
 import subprocess
+from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import paramiko
 from fabric import Config, Connection
 
+from gpubox.box_tunnel import BoxTunnel
 from gpubox.errors import BoxError, ConnectionLostError
 
 if TYPE_CHECKING:
@@ -28,6 +31,28 @@ SILENCE_S = 15.0
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 CONNECT_S = 10
 _KNOWN_HOSTS = "~/.ssh/known_hosts"
+
+
+class BoxProcess(Protocol):
+    """A command that runs on a box."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines that it prints, as they come.
+
+        Raises:
+            BoxError: it printed nothing and failed.
+            ConnectionLostError: the connection broke, or was silent for 15 seconds.
+        """
+
+    def send(self, data: bytes) -> None:
+        """Let it read something.
+
+        Raises:
+            ConnectionLostError: the connection broke.
+        """
+
+    def close(self) -> None:
+        """Hang up: it reads the end of its input."""
 
 
 class BoxConnection:
@@ -66,45 +91,71 @@ class BoxConnection:
             BoxError: the box can't be reached, or the command printed nothing and failed.
             ConnectionLostError: the connection broke, or was silent for 15 seconds.
         """
-        if self._local:
-            yield from self._local_lines(argv)
-            return
-        if self._connection is None:
-            self._connection = self._open()
-        as_root = argv if self._connection.user == "root" else ["sudo", "-n", *argv]
-        printed = 0
+        process = self.start(argv)
         try:
-            channel = self._connection.transport.open_session(timeout=CONNECT_S)
+            yield from process.lines()
+        finally:
+            process.close()
+
+    def start(self, argv: Sequence[str]) -> BoxProcess:
+        """Start a command as root, to be told things while it runs.
+
+        Args:
+            argv: the command.
+
+        Raises:
+            BoxError: the box can't be reached.
+            ConnectionLostError: the connection broke.
+        """
+        if self._local:
+            return _LocalProcess(self.name, ["sudo", "-n", *argv])
+        connection = self._opened()
+        as_root = argv if connection.user == "root" else ["sudo", "-n", *argv]
+        try:
+            channel = connection.transport.open_session(timeout=CONNECT_S)
             channel.settimeout(SILENCE_S)
             channel.exec_command(shlex.join(as_root))
-            with channel.makefile("r") as out:
-                for line in out:
-                    printed += 1
-                    yield line.rstrip("\n")
-            said = channel.makefile_stderr("r").read()
-            status = channel.recv_exit_status()
         except (OSError, EOFError, paramiko.SSHException) as error:
-            self.close()
-            raise ConnectionLostError(self.name, f"the connection broke: {str(error) or 'no word came'}") from error
-        if status == -1:
-            self.close()
-            raise ConnectionLostError(self.name, "the connection broke")
-        if status and not printed:
-            raise _failed(self.name, said.decode() if isinstance(said, bytes) else said, status)
+            raise self.lost(error) from error
+        return _RemoteProcess(self, channel)
 
-    def _local_lines(self, argv: Sequence[str]) -> Iterator[str]:
-        with subprocess.Popen(
-            ["sudo", "-n", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout
-            assert process.stderr
-            printed = 0
-            for line in process.stdout:
-                printed += 1
-                yield line.rstrip("\n")
-            said = process.stderr.read()
-            if process.wait() and not printed:
-                raise _failed(self.name, said, process.returncode)
+    @contextmanager
+    def tunnel(self, port: int) -> Iterator[int]:
+        """Open a tunnel to a port of the box's loopback; it breaks when the connection does.
+
+        Args:
+            port: on the box.
+
+        Yields:
+            A port of this machine's loopback that leads there.
+
+        Raises:
+            BoxError: the box can't be reached.
+            ConnectionLostError: the connection broke.
+        """
+        if self._local:
+            yield port
+            return
+        connection = self._opened()
+        try:
+            tunnel = BoxTunnel(connection.transport, port)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self.lost(error) from error
+        try:
+            yield tunnel.port
+        finally:
+            tunnel.close()
+
+    def _opened(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def lost(self, error: Exception | None = None) -> ConnectionLostError:
+        """Close what broke and return the error that says so."""
+        self.close()
+        words = f": {str(error) or 'no word came'}" if error is not None else ""
+        return ConnectionLostError(self.name, f"the connection broke{words}")
 
     def _open(self) -> Connection:
         variables = self._variables
@@ -138,6 +189,9 @@ class BoxConnection:
             remedy = f"does `ssh {host}` work? ansible_host and the like are in the inventory"
             raise BoxError(self.name, f"can't be reached: {str(error) or type(error).__name__}", remedy) from error
         connection.transport.set_keepalive(5)
+        if isinstance(connection.transport.sock, socket.socket):
+            # As OpenSSH does; else a request in two packets waits 40 ms for an acknowledgement.
+            connection.transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
 
@@ -161,6 +215,70 @@ def ssh_settings(variables: Mapping[str, Any]) -> paramiko.SSHConfig:
             file = Path(value)
     own = file.read_text("utf-8") if file.is_file() else ""
     return paramiko.SSHConfig.from_file(StringIO("\n".join([*lines, own])))
+
+
+class _RemoteProcess:
+    def __init__(self, connection: BoxConnection, channel: paramiko.Channel) -> None:
+        self._connection = connection
+        self._channel = channel
+        self._hung_up = False
+
+    def lines(self) -> Iterator[str]:
+        printed = 0
+        try:
+            with self._channel.makefile("r") as out:
+                for line in out:
+                    printed += 1
+                    yield line.rstrip("\n")
+            said = self._channel.makefile_stderr("r").read()
+            status = self._channel.recv_exit_status()
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._connection.lost(error) from error
+        if self._hung_up:
+            return
+        if status == -1:
+            raise self._connection.lost()
+        if status and not printed:
+            raise _failed(self._connection.name, said.decode() if isinstance(said, bytes) else said, status)
+
+    def send(self, data: bytes) -> None:
+        try:
+            self._channel.sendall(data)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._connection.lost(error) from error
+
+    def close(self) -> None:
+        self._hung_up = True
+        self._channel.close()
+
+
+class _LocalProcess:
+    def __init__(self, name: str, argv: Sequence[str]) -> None:
+        self._name = name
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def lines(self) -> Iterator[str]:
+        assert self._process.stdout
+        assert self._process.stderr
+        printed = 0
+        for line in self._process.stdout:
+            printed += 1
+            yield line.decode("utf-8", "replace").rstrip("\n")
+        said = self._process.stderr.read().decode("utf-8", "replace")
+        if self._process.wait() and not printed:
+            raise _failed(self._name, said, self._process.returncode)
+
+    def send(self, data: bytes) -> None:
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except OSError as error:
+            raise ConnectionLostError(self._name, f"its program has ended: {error}") from error
+
+    def close(self) -> None:
+        with suppress(OSError), self._process:  # closes its pipes and waits
+            pass
 
 
 def _failed(name: str, said: str, status: int) -> BoxError:

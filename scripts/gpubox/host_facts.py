@@ -5,11 +5,24 @@ from __future__ import annotations
 import platform
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpubox.nvidia import read_gpus
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
 CPUS = "sys/devices/system/cpu"
+# Below the root; `facts_of` takes them in this order.
+SOURCES = (
+    "proc/cpuinfo",
+    "proc/meminfo",
+    "etc/os-release",
+    "proc/sys/kernel/hostname",
+    "proc/sys/kernel/osrelease",
+    f"{CPUS}/cpu0/cpufreq/scaling_governor",
+    "proc/loadavg",
+)
 
 
 def host_facts(root: Path = Path("/")) -> dict[str, Any]:
@@ -23,23 +36,39 @@ def host_facts(root: Path = Path("/")) -> dict[str, Any]:
         the first CPU), `load` (1, 5 and 15 minutes), `gpus` (see `gpubox.nvidia.parse_gpus`), `driver` (NVIDIA's version) and
         `gpu_fault` (what nvidia-smi says when it fails).
     """
-    cpuinfo = _read(root / "proc/cpuinfo")
-    siblings = {_read(path) for path in (root / CPUS).glob("cpu[0-9]*/topology/thread_siblings_list")}
+    siblings = [_read(path) for path in (root / CPUS).glob("cpu[0-9]*/topology/thread_siblings_list")]
     gpus, fault = read_gpus()
+    facts = facts_of({source: _read(root / source) for source in SOURCES}, siblings, gpus, fault)
+    facts["hostname"] = facts["hostname"] or platform.node()
+    facts["kernel"] = facts["kernel"] or platform.release()
+    return facts | {"python": platform.python_version()}
+
+
+def facts_of(
+    texts: Mapping[str, str], siblings: Iterable[str], gpus: Sequence[Mapping[str, Any]], gpu_fault: str | None
+) -> dict[str, Any]:
+    """Return the facts that some texts of a machine hold: all of `host_facts` but `python`.
+
+    Args:
+        texts: of the files `SOURCES`, empty where one can't be read.
+        siblings: `thread_siblings_list` of every CPU.
+        gpus: as nvidia-smi tells them.
+        gpu_fault: what it says when it fails.
+    """
+    cpuinfo, meminfo, os_release, hostname, kernel, governor, load = (texts[source].strip() for source in SOURCES)
     return {
-        "hostname": _read(root / "proc/sys/kernel/hostname") or platform.node(),
+        "hostname": hostname,
         "cpu": parse_cpu_model(cpuinfo),
-        "cores": len(siblings) or None,
+        "cores": len(set(siblings)) or None,
         "threads": len(re.findall(r"(?m)^processor\s*:", cpuinfo)) or None,
-        "ram_bytes": parse_ram_bytes(_read(root / "proc/meminfo")),
-        "kernel": _read(root / "proc/sys/kernel/osrelease") or platform.release(),
-        "os": parse_os_name(_read(root / "etc/os-release")),
-        "python": platform.python_version(),
-        "governor": _read(root / CPUS / "cpu0/cpufreq/scaling_governor") or None,
-        "load": parse_load(_read(root / "proc/loadavg")),
-        "gpus": gpus,
+        "ram_bytes": parse_ram_bytes(meminfo),
+        "kernel": kernel,
+        "os": parse_os_name(os_release),
+        "governor": governor or None,
+        "load": parse_load(load),
+        "gpus": list(gpus),
         "driver": next((gpu["driver"] for gpu in gpus), None),
-        "gpu_fault": fault,
+        "gpu_fault": gpu_fault,
     }
 
 

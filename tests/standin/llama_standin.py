@@ -17,6 +17,7 @@ import sys
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 SPIN_S = 0.002
@@ -232,6 +233,10 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self._loading():
             return
+        keys = self.server.options.api_key_file
+        if keys and self.headers.get("Authorization") not in {f"Bearer {key}" for key in keys.read_text().split()}:
+            self._send(401, {"error": {"code": 401, "message": "Invalid API Key", "type": "authentication_error"}})
+            return
         vocabulary = self.server.vocabulary
         if self.path == "/tokenize":
             special = [0] if body.get("add_special") else []
@@ -341,6 +346,7 @@ def main() -> None:
     parser.add_argument(
         "--answer", type=int, default=0, help="tokens until the model ends an answer by itself; 0: never"
     )
+    parser.add_argument("--api-key-file", type=Path, help="refuse POST without a key of this file")
     parser.add_argument("--fault", choices=FAULTS)
     parser.add_argument("--version", action="version", version="version: 1 (standin)")
     options, _ = parser.parse_known_args()  # a real llama-server's command line may follow

@@ -1,4 +1,4 @@
-"""What the plan says of a profile on this machine's GPUs, to be kept beside what is measured."""
+"""What the plan says of a profile on the GPUs that serve it, to be kept beside what is measured."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from gpubox.profile_files import LoadedProfile
 
 
-def planned_mib(loaded: LoadedProfile, model: Path, facts: Mapping[str, Any]) -> dict[str, float]:
+def planned_mib(loaded: LoadedProfile, model: Path | None, facts: Mapping[str, Any]) -> dict[str, float]:
     """Return the memory that a profile takes of each device, MiB; empty where it can't be planned.
 
     Args:
         loaded: the profile; the plan knows ik_llama.cpp only.
-        model: the file that is served.
-        facts: of this machine, as `host_facts` tells them; a GPU counts as empty before the server starts.
+        model: the file that is served, where it is on this machine; None to look for the profile's.
+        facts: of the machine that serves, as `host_facts` tells them; a GPU counts as empty before the server starts.
     """
     gpus = _used(loaded, facts.get("gpus") or [])
     if not gpus or loaded.profile.engine.name != "ik_llama":
         return {}
     try:
-        argv = server_argv(loaded.profile, name=loaded.name, model=str(model), host="127.0.0.1", port=1)
+        argv = server_argv(loaded.profile, name=loaded.name, model=str(model or "model.gguf"), host="127.0.0.1", port=1)
         flags = read_flags(argv, Catalogue.load("ik_llama", IK_LLAMA_COMMIT))
-        header = find_header(loaded.profile.model, str(model)).header
+        header = find_header(loaded.profile.model, str(model) if model else None).header
         machine = Machine(tuple(gpus), facts.get("ram_bytes"), facts.get("cores"), len(facts["gpus"]))
         placement = place(read_model(header), flags, machine)
     except GpuboxError:  # a model that the planner does not know is measured all the same

@@ -16,7 +16,6 @@ from gpubox.record import Run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpubox.bench.gpu_watch import GpuWatch
     from gpubox.bench.identity import Identity
     from gpubox.bench.prompts import Route
     from gpubox.endpoint import Endpoint
@@ -35,6 +34,23 @@ class Watcher(Protocol):
         """Report a sample that has just been recorded."""
 
 
+class GpuObserver(Protocol):
+    """Who watches the GPUs that serve."""
+
+    def seen(self, sample: Sample) -> Sample:
+        """Return a sample that has just ended with what the GPUs did meanwhile."""
+
+
+class Telemetry(Protocol):
+    """What watches the host that is measured."""
+
+    def keep(self, store: Store, run_id: str) -> None:
+        """Record what has been read since the last call as the run's; between samples, where it costs them nothing."""
+
+    def doubts(self) -> list[str]:
+        """Return the flags of the run that ends now, and forget it."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is measured, as far as it is known beside the endpoint itself.
@@ -45,6 +61,7 @@ class Subject:
         engine: what is known of the engine beside its own word (`version`).
         model: path, size and sha256 of the model file where it can be read.
         host: facts of the host that serves.
+        endpoint: what records call it, where the URL is a tunnel's; empty for the URL itself.
     """
 
     profile: LoadedProfile | None = None
@@ -52,6 +69,7 @@ class Subject:
     engine: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     host: dict[str, Any] = field(default_factory=dict)
+    endpoint: str = ""
 
 
 def new_id() -> str:
@@ -69,7 +87,8 @@ def bench(
     watcher: Watcher,
     route: Route | None = None,
     leave_out: bool = False,
-    gpus: GpuWatch | None = None,
+    telemetry: Telemetry | None = None,
+    gpus: GpuObserver | None = None,
 ) -> list[str]:
     """Run the workloads against `endpoint` and return the ids of the recorded runs.
 
@@ -85,6 +104,7 @@ def bench(
         watcher: who is told of progress.
         route: `completion` or `chat`; chosen by the engine when None.
         leave_out: leave out the workloads that the context can't hold, and say so, as long as one is left.
+        telemetry: watches the host; None where nothing does.
         gpus: who watches the GPUs that serve; None where they are not at hand.
 
     Raises:
@@ -108,6 +128,8 @@ def bench(
             for measured in run_workload(endpoint, identity, workload, route):
                 sample = gpus.seen(measured) if gpus else measured
                 store.add_sample(run.id, sample)
+                if telemetry:
+                    telemetry.keep(store, run.id)
                 watcher.sample(run, sample)
             status = "done"
         except KeyboardInterrupt:
@@ -117,7 +139,7 @@ def bench(
             reason = str(error)
             raise
         finally:
-            store.finish_run(run.id, status, reason)
+            store.finish_run(run.id, status, reason, telemetry.doubts() if telemetry else ())
     return ids
 
 
@@ -143,7 +165,7 @@ def describe(endpoint: Endpoint, identity: Identity, workload: Workload, subject
         batch=batch,
         started_at=datetime.now(UTC).astimezone().isoformat(timespec="milliseconds"),
         tool_version=__version__,
-        endpoint=endpoint.url,
+        endpoint=subject.endpoint or endpoint.url,
         workload=workload,
         profile=loaded.name if loaded else None,
         profile_hash=loaded.hash if loaded else None,

@@ -1,8 +1,9 @@
 """Measure PP, TG, TTFT and draft acceptance through the HTTP endpoint, and record every sample.
 
-Either of a server that already runs (--endpoint), or of profiles that are served on this machine, one after the
-other, by a llama-server of yours (--server). Repeats until the 95 % interval of PP and TG is within --target of the
-mean, or --reps is reached.
+Of profiles that are deployed on a box (--host): each is switched to, measured through an SSH tunnel and recorded, and
+what served before serves again in the end; of a server that already runs (--endpoint); or of profiles that are served
+on this machine by a llama-server of yours (--server). Repeats until the 95 % interval of PP and TG is within --target
+of the mean, or --reps is reached.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from gpubox.record import Workload
     from gpubox.results.store import Store
 
-HELP = "measure a running endpoint, or profiles served on this machine"
+HELP = "measure profiles deployed on a box, a running endpoint, or profiles served on this machine"
 EXAMPLE = """
+gpubox bench glm-5.2-1.630bpw glm-5.2-1.630bpw-mtp --host glm-box --interleave
+gpubox bench --resume --host glm-box
+gpubox bench --matrix ubatch.yml --host glm-box --write
 gpubox bench --endpoint http://127.0.0.1:8000 --pp 2048 --tg 128
 gpubox bench --endpoint http://127.0.0.1:8000 --workload drafting
 gpubox bench fast.yml --server ./llama-server --model model.gguf --json
@@ -35,10 +39,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from gpubox.cli.results import DB_HELP
 
-    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="a name or a file, with --server")
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="a name or a file, with --host or --server")
     where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--host", metavar="BOX", help="a host of the inventory where each PROFILE is deployed")
     where.add_argument("--endpoint", metavar="URL", help="a llama.cpp-family server that already runs")
     where.add_argument("--server", metavar="COMMAND", help="a llama-server; serves each PROFILE on this machine")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--interleave", type=positive, nargs="?", const=2, metavar="N", help="measure all N times in turns (2): A B A B"
+    )
+    how.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="BATCH",
+        help="measure what is missing of the last benchmark of the box",
+    )
+    how.add_argument("--restore", action="store_true", help="only let serve again what served before it")
+    parser.add_argument(
+        "--matrix", type=Path, metavar="FILE", help="with --host: the profiles that a matrix file derives from one"
+    )
+    parser.add_argument("--write", action="store_true", help="only write the matrix's profiles into the inventory")
     parser.add_argument("--model", type=Path, metavar="FILE", help="serve this GGUF instead of the profile's")
     parser.add_argument(
         "--workload", metavar="NAME", help="measure what a file of inventory/workloads/ lists, instead of --pp and --tg"
@@ -71,6 +92,13 @@ def run(args: argparse.Namespace) -> int:
     from gpubox.results.store import Store
     from gpubox.results.summary import document, summarise
 
+    if args.host:
+        from gpubox.cli.bench_box import run_on_box
+
+        return run_on_box(args)
+    if args.interleave or args.resume is not None or args.restore or args.matrix or args.write:
+        options = "--interleave, --resume, --restore, --matrix and --write"
+        raise GpuboxError(options, "are for a box", "name it with --host BOX")
     if args.endpoint and args.profiles:
         raise GpuboxError("--endpoint", "measures what runs there, whatever its profile", "leave the profiles out")
     if args.server and not args.profiles:
@@ -109,11 +137,11 @@ def _endpoint(args: argparse.Namespace, store: Store, batch: str, watcher: Watch
         return bench(
             store,
             endpoint,
-            _workloads(args, identity.n_ctx),
+            workloads_of(args, identity.n_ctx),
             subject,
             batch=batch,
             watcher=watcher,
-            route=_route(args),
+            route=route_of(args),
             leave_out=bool(args.workload),
         )
 
@@ -128,13 +156,13 @@ def _profiles(args: argparse.Namespace, store: Store, batch: str, watcher: Watch
         ids += bench_locally(
             store,
             one,
-            _workloads(args, one.profile.server.ctx_size),
+            workloads_of(args, one.profile.server.ctx_size),
             command=shlex.split(args.server),
             model=args.model,
             logs=log_folder(),
             batch=batch,
             watcher=watcher,
-            route=_route(args),
+            route=route_of(args),
             leave_out=bool(args.workload),
         )
     return ids
@@ -148,7 +176,8 @@ def log_folder() -> Path:
     return Path(state) / "gpubox" / "logs"
 
 
-def _workloads(args: argparse.Namespace, n_ctx: int | None) -> list[Workload]:
+def workloads_of(args: argparse.Namespace, n_ctx: int | None) -> list[Workload]:
+    """Return what to measure of a server whose context has `n_ctx` tokens, by the options."""
     from dataclasses import replace
 
     from gpubox.record import Workload
@@ -167,7 +196,8 @@ def _workloads(args: argparse.Namespace, n_ctx: int | None) -> list[Workload]:
     ]
 
 
-def _route(args: argparse.Namespace) -> Route | None:
+def route_of(args: argparse.Namespace) -> Route | None:
+    """Return the route of the requests by the options; None to choose it by the engine."""
     return None if args.route == "auto" else args.route
 
 

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     with Store.open(args.db, read_only=True) as store:
         a, b = select(store, args.a), select(store, args.b)
-        samples = store.samples_of([run.id for run in (*a.runs, *b.runs)], whole=True)
+        samples = store.samples_of([run.id for run in (*a.every, *b.every)], whole=True)
     comparison = compare(a, b, samples)
     if not comparison.pairs:
         fault = f"no workload in common: A has {', '.join(comparison.only_a)}; B has {', '.join(comparison.only_b)}"

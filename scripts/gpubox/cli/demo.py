@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         finally:
             progress.close()
         a, b = (select(store, f"{name}@{batch}") for name in PROFILES)
-        samples = store.samples_of([run.id for run in (*a.runs, *b.runs)])
+        samples = store.samples_of([run.id for run in (*a.every, *b.every)])
         count = len(store.run_ids())
         print(f"\nThe profiles differ in server.ubatch_size: A = {PROFILES[0]}, B = {PROFILES[1]}\n")
         print_comparison(compare(a, b, samples))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpubox.record import Sample
     from gpubox.results.summary import Summary
+    from gpubox.telemetry.readings import Reading
 
 HELP = "list what was measured, or show one run with all its samples"
 EXAMPLE = """gpubox results --profile glm-5.2-1.630bpw-mtp --limit 10
@@ -39,16 +40,19 @@ def run(args: argparse.Namespace) -> int:
     """List the newest runs, newest last, or show one."""
     from gpubox.results.store import Store
     from gpubox.results.summary import document, summarise
+    from gpubox.results.telemetry import readings_of
 
     with Store.open(args.db, read_only=True) as store:
         if args.run is not None:
             chosen = store.run(args.run)
             samples = store.samples(chosen.id)
+            readings = readings_of(store, chosen.id)
             summary = summarise(chosen, samples)
             if args.json:
-                print(json.dumps(document([summary]) | {"samples": [asdict(s) for s in samples]}, indent=2))
+                whole = {"samples": [asdict(s) for s in samples], "telemetry": [one.as_dict() for one in readings]}
+                print(json.dumps(document([summary]) | whole, indent=2))
             else:
-                _show(summary, samples)
+                _show(summary, samples, readings)
             return 0
         filters = {"profile": args.profile, "batch": args.batch, "workload": args.workload, "status": args.status}
         runs = store.runs(**filters, limit=args.limit or None)
@@ -98,12 +102,15 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
         print_fields({row[0]: row[notes] for row in rows if row[notes]})
 
 
-def _show(summary: Summary, samples: Sequence[Sample]) -> None:
+def _show(summary: Summary, samples: Sequence[Sample], readings: Sequence[Reading]) -> None:
     from gpubox.cli.tables import print_fields, print_table
     from gpubox.results.metrics import PP, TG, TTFT
     from gpubox.results.wording import NOTHING, compact, estimate, number, ratio
+    from gpubox.telemetry.judgement import in_words, joules_per_token, used_gpus
 
     run = summary.run
+    gpus = used_gpus(run.profile_document.get("gpus", "all"), _known_gpus(run.host))
+    energy = joules_per_token(samples, readings, gpus)
     status = f"{run.status} ({run.reason})" if run.reason else run.status
     known = {
         "run": run.id,
@@ -118,6 +125,8 @@ def _show(summary: Summary, samples: Sequence[Sample]) -> None:
         "TG t/s": estimate(summary.tg_tps, TG),
         "TTFT ms": estimate(summary.ttft_ms, TTFT),
         "draft acceptance": ratio(summary.draft_acceptance),
+        "TG J/token": f"{energy:.2f}" if energy is not None else "",
+        "telemetry": "; ".join(in_words(readings, gpus)),
         "flags": "; ".join(summary.flags),
         "engine": run.engine and compact(run.engine),
         "model": run.model and compact(run.model),
@@ -140,3 +149,7 @@ def _show(summary: Summary, samples: Sequence[Sample]) -> None:
     ]
     heads = ("#", "KIND", PP.heading, TG.heading, TTFT.heading, "DRAFTS", "TOKENS", "NOTES")
     print_table(heads, rows, numbers=(0, 2, 3, 4, 5, 6))
+
+
+def _known_gpus(host: dict[str, Any]) -> list[dict[str, Any]]:
+    return [gpu for gpu in host.get("gpus") or [] if isinstance(gpu, dict)]

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     with Store.open(args.db, read_only=True) as store:
         a, b = select(store, args.a), select(store, args.b)
-        samples = store.samples_of([run.id for run in (*a.runs, *b.runs)])
+        samples = store.samples_of([run.id for run in (*a.every, *b.every)])
     comparison = compare(a, b, samples)
     verdicts = [pair.mtp for pair in comparison.pairs if pair.mtp]
     if not verdicts:

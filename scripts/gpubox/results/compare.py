@@ -156,7 +156,7 @@ def compare(a: Selection, b: Selection, samples: Mapping[str, Sequence[Sample]])
     Args:
         a: the one to start from.
         b: the other.
-        samples: of every run of both, by run id.
+        samples: of `every` run of both, by run id.
     """
     runs_a = {run.workload.name: run for run in a.runs}
     runs_b = {run.workload.name: run for run in b.runs}
@@ -164,7 +164,7 @@ def compare(a: Selection, b: Selection, samples: Mapping[str, Sequence[Sample]])
         a=a.name,
         b=b.name,
         pairs=tuple(
-            compare_runs(run, runs_b[name], samples[run.id], samples[runs_b[name].id])
+            compare_runs(run, runs_b[name], a.samples_of(run, samples), b.samples_of(runs_b[name], samples))
             for name, run in runs_a.items()
             if name in runs_b
         ),
@@ -233,7 +233,8 @@ def _inputs(run: Run, other: Run) -> Iterator[tuple[str, Any]]:
         yield from _flat("profile", document)
     else:
         yield "argv", list(run.argv)
-    yield from _flat("engine", run.engine)
+    # A unit says nothing that the profile and the image don't, but its own name.
+    yield from _flat("engine", {key: value for key, value in run.engine.items() if key != "unit_sha256"})
     yield from _flat("model", run.model)
     yield from _flat("host", {key: value for key, value in run.host.items() if key not in _NO_INPUTS})
     yield from _flat("workload", asdict(run.workload))

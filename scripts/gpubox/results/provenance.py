@@ -17,6 +17,8 @@ PROVENANCE: dict[str, Callable[[Run], object]] = {
     "profile": lambda run: run.profile or NOTHING,
     "profile hash": lambda run: run.profile_hash,
     "engine": lambda run: " ".join(str(run.engine[key]) for key in ("name", "build", "version") if run.engine.get(key)),
+    "image": lambda run: run.engine.get("image_digest"),
+    "unit SHA-256": lambda run: run.engine.get("unit_sha256"),
     "model": lambda run: run.model.get("path"),
     "model SHA-256": lambda run: run.model.get("sha256"),
     "command": lambda run: shlex.join(run.argv),

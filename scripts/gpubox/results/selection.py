@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from gpubox.errors import UnknownRunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from gpubox.record import Run
+    from gpubox.record import Run, Sample
     from gpubox.results.store import Store
 
 
@@ -21,10 +21,27 @@ class Selection:
     Attributes:
         name: as the user wrote it.
         runs: one per workload, by workload name.
+        earlier: of the batches of `runs`, the same profile's earlier rounds, oldest first; their samples count too.
     """
 
     name: str
     runs: tuple[Run, ...]
+    earlier: tuple[Run, ...] = ()
+
+    @property
+    def every(self) -> tuple[Run, ...]:
+        """All runs whose samples count."""
+        return (*self.earlier, *self.runs)
+
+    def samples_of(self, run: Run, samples: Mapping[str, Sequence[Sample]]) -> list[Sample]:
+        """Return the samples of a run and of its earlier rounds, in order.
+
+        Args:
+            run: one of `runs`.
+            samples: of `every`, by run id.
+        """
+        rounds = [one.id for one in self.earlier if _same(one, run)]
+        return [sample for run_id in (*rounds, run.id) for sample in samples[run_id]]
 
 
 def select(store: Store, name: str) -> Selection:
@@ -39,10 +56,10 @@ def select(store: Store, name: str) -> Selection:
     if name.partition("~")[0] == "latest":
         return Selection(name, (store.run(name),))
     if found := store.runs(profile=name, status="done"):
-        return Selection(name, latest_of_each(found))
+        return _with_rounds(name, found)
     profile, at, batch = name.rpartition("@")
     if at and (found := [run for run in _of_batch(store, batch) if run.profile == profile]):
-        return Selection(name, latest_of_each(found))
+        return _with_rounds(name, found)
     ids = store.run_ids()
     if [run_id for run_id in ids if run_id.startswith(name)]:
         return Selection(name, (store.run(name),))
@@ -51,7 +68,7 @@ def select(store: Store, name: str) -> Selection:
         if len(profiles) > 1:
             choices = " or ".join(f"{profile}@{name}" for profile in profiles)
             raise UnknownRunError(name, f"this batch holds {len(profiles)} profiles", f"name one: {choices}")
-        return Selection(name, latest_of_each(found))
+        return _with_rounds(name, found)
     profiles = store.profiles()
     if name in profiles:
         raise UnknownRunError(name, "this profile has no finished run", f"name a run: gpubox results --profile {name}")
@@ -69,6 +86,19 @@ def latest_of_each(runs: Iterable[Run]) -> tuple[Run, ...]:
     for run in runs:
         latest.setdefault(run.workload.name, run)
     return tuple(latest[workload] for workload in sorted(latest))
+
+
+def _with_rounds(name: str, runs: Sequence[Run]) -> Selection:
+    """Return the selection of the latest runs; `runs` are newest first."""
+    latest = latest_of_each(runs)
+    earlier = [
+        run for run in runs if run.status == "done" and any(_same(run, one) and run is not one for one in latest)
+    ]
+    return Selection(name, latest, tuple(reversed(earlier)))
+
+
+def _same(a: Run, b: Run) -> bool:
+    return (a.batch, a.profile, a.workload.name) == (b.batch, b.profile, b.workload.name)
 
 
 def _of_batch(store: Store, name: str) -> list[Run]:

@@ -100,6 +100,11 @@ class Store:
         """The database as errors name it."""
         return self._database.place
 
+    @property
+    def database(self) -> Database:
+        """The database itself, for what is kept beside runs."""
+        return self._database
+
     def start_run(self, run: Run) -> None:
         """Write a run that starts now in this process; its id must be new."""
         with self._database.writing() as connection:

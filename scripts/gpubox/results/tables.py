@@ -84,3 +84,22 @@ samples = Table(
     _json("arrivals_ms"),
     _json("extra"),
 )
+
+# One row for each invocation on a box: all that is needed to go on with it.
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("box", Text, nullable=False),
+    _json("asked"),
+    Index("batches_by_box", "box", "id"),
+)
+
+# One row a second while a run is measured; samples belong to those of their time.
+telemetry = Table(
+    "telemetry",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id"), primary_key=True),
+    Column("at", DOUBLE_PRECISION, primary_key=True),
+    _json("reading"),
+)
