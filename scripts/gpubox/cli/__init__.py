@@ -18,7 +18,7 @@ EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
 
 # In the order of the road: validate, deploy, measure, read.
-VERBS = ("check", "plan", "render", "bench", "results", "compare", "report", "export", "demo")
+VERBS = ("check", "plan", "render", "image", "bench", "results", "compare", "report", "export", "demo")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
