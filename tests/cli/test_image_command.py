@@ -15,7 +15,7 @@ GOLDEN = Path(__file__).parents[1] / "image" / "golden"
 FAKE_CMAKE = """\
 #!/bin/sh
 printf '%s\\n' "$*" >> {calls}
-mkdir -p build/bin && printf '#!/bin/sh\\n' > build/bin/llama-server
+mkdir -p build/bin && cp /bin/true build/bin/llama-server
 """
 
 
@@ -50,13 +50,17 @@ def test_a_machine_without_gpus_can_still_name_them(console: Console) -> None:
         ((), "--arch: no NVIDIA GPU is known on this machine; name the architectures (120a-real), or give --cpu"),
         (
             ("--arch", "sm_90"),
-            "gpubox image: cuda_architectures: has a word that is no CUDA architecture (got 'sm_90'); "
-            "write them as 120a-real",
+            (
+                "gpubox image: cuda_architectures: has a word that is no CUDA architecture (got 'sm_90'); "
+                "write them as 120a-real"
+            ),
         ),
         (
             ("--cpu", "--commit", "main"),
-            "gpubox image: commit: must be 40 hex digits (got 'main'); "
-            "`git rev-parse` prints them; a branch or a tag can change",
+            (
+                "gpubox image: commit: must be 40 hex digits (got 'main'); "
+                "`git rev-parse` prints them; a branch or a tag can change"
+            ),
         ),
     ],
 )
