@@ -174,7 +174,7 @@ def _show_devices(name: str, placement: Placement) -> None:
             device.compute,
             device.draft_compute,
             device.wkv_b,
-            device.cuda,
+            device.cuda + device.pools,
             device.outputs,
         )
         total = (device.total, device.free)
