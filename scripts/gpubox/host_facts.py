@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import platform
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gpubox.gpu_state import read_gpu_states
 from gpubox.nvidia import read_gpus
 
 CPUS = "sys/devices/system/cpu"
+_WHOSE = ("uuid", "bus_id", "processes")  # of a GPU's state; says nothing of how fast it is
 
 
 def host_facts(root: Path = Path("/")) -> dict[str, Any]:
@@ -21,10 +24,12 @@ def host_facts(root: Path = Path("/")) -> dict[str, Any]:
     Returns:
         `hostname`, `cpu` (model), `cores` (physical), `threads`, `ram_bytes`, `kernel`, `os`, `python`, `governor` (of
         the first CPU), `load` (1, 5 and 15 minutes), `gpus` (see `gpubox.nvidia.parse_gpus`), `driver` (NVIDIA's version) and
-        `gpu_fault` (what nvidia-smi says when it fails).
+        `gpu_fault` (what nvidia-smi says when it fails), and `gpu_states`, what each GPU does now: the fields of
+        `gpubox.gpu_state.GpuState` but those that tell whose it is.
     """
     cpuinfo = _read(root / "proc/cpuinfo")
     siblings = {_read(path) for path in (root / CPUS).glob("cpu[0-9]*/topology/thread_siblings_list")}
+    states = read_gpu_states()
     gpus, fault = read_gpus()
     return {
         "hostname": _read(root / "proc/sys/kernel/hostname") or platform.node(),
@@ -40,6 +45,9 @@ def host_facts(root: Path = Path("/")) -> dict[str, Any]:
         "gpus": gpus,
         "driver": next((gpu["driver"] for gpu in gpus), None),
         "gpu_fault": fault,
+        "gpu_states": [
+            {name: value for name, value in asdict(state).items() if name not in _WHOSE} for state in states
+        ],
     }
 
 

@@ -48,12 +48,11 @@ def _build(args: argparse.Namespace) -> EngineBuild:
     from gpubox.image_inputs import read_build
     from gpubox.nvidia import FIRST_NVIDIA_SMI_LIMIT_S, read_gpus
 
-    gpus, fault = [], None
-    if not args.cpu and not args.arch:
-        gpus, fault = read_gpus(FIRST_NVIDIA_SMI_LIMIT_S)
-        if not gpus:
-            remedy = "name the architectures (120a-real), or give --cpu"
-            raise GpuboxError("--arch", fault or "no NVIDIA GPU is known on this machine", remedy)
+    named = args.cpu or args.arch
+    gpus, fault = ([], None) if named else read_gpus(FIRST_NVIDIA_SMI_LIMIT_S)
+    if not named and not gpus:
+        remedy = "name the architectures (120a-real), or give --cpu"
+        raise GpuboxError("--arch", fault or "no NVIDIA GPU is known on this machine", remedy)
     variables = {
         "variant": "cpu" if args.cpu else "cuda",
         "commit": args.commit,
