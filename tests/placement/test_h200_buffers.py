@@ -77,3 +77,11 @@ def test_the_weights_of_the_full_size_are_those_that_the_server_asked_the_gpu_fo
     placement = place(glm("1.630bpw"), read_flags(full["argv"], IK), Machine((143155 * MIB,)))
     assert mib(placement.devices[0].weights) == full["cuda0_weights_mib"]
     assert not placement.fits
+
+
+def test_a_context_of_a_million_tokens_takes_what_it_took_at_ready(model: Model) -> None:
+    case = MEASURED["long_context"]
+    gpu = planned(case, model).devices[0]
+    assert [mib(gpu.weights), mib(gpu.kv)] == [case["weights_mib"], case["kv_mib"]]
+    assert mib(gpu.compute) == pytest.approx(case["compute_mib"], rel=0.0025)
+    assert mib(gpu.at_ready) == pytest.approx(case["used_at_ready_mib"], abs=5)
