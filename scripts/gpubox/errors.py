@@ -19,7 +19,6 @@ A user's mistake is always one of these and never shows a traceback; anything el
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -158,5 +157,7 @@ class UnknownRunError(GpuboxError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `did you mean X?` for the known name nearest to `name`, or an empty string where none is near."""
+    from difflib import get_close_matches  # noqa: PLC0415  # most commands make no mistake
+
     matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean {matches[0]}?" if matches else ""

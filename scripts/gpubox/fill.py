@@ -1,74 +1,46 @@
-"""Propose where routed experts go so that the GPUs hold as many of their bytes as fit, and prove it with the planner.
+"""Propose where weights go so that the GPUs hold as many of their bytes as fit, and prove it with the planner.
 
-Every GPU keeps a margin free. Layers keep the GPU that the engine gives them; what does not fit goes to the host, and a
-GPU with room to spare takes experts of other GPUs' layers. The proposal is only given when `place` says that it fits.
+Every GPU keeps a margin free. Layers keep the GPU that the engine gives them; routed experts that do not fit go to the
+host, and a GPU with room to spare takes experts of other GPUs' layers. The proposal is only given when `place` says that
+it fits.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import TYPE_CHECKING
 
+from gpubox.easing import easings
 from gpubox.errors import GpuboxError
+from gpubox.expert_groups import MATRICES, Expert, Group, groups_of
 from gpubox.placement import Machine, place
 from gpubox.placement.overrides import HOST
-from gpubox.placement.sizes import MIB
+from gpubox.placement.placement import HOST_NAME
+from gpubox.placement.sizes import MIB, gib_text
 from gpubox.placement.weights import gpu_tensor_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from gpubox.placement import Flags, Model, Placement
-
-MATRICES = ("gate", "up", "down", "gate_up")
-
-
-@dataclass(frozen=True)
-class Group:
-    """Expert matrices of one kind on one device.
-
-    Attributes:
-        device: `CPU`, `CUDA0`, …
-        tensors: `gate`, `up` and `down`, or some of them; `gate_up` where the file has them merged.
-        layers: their layers.
-    """
-
-    device: str
-    tensors: tuple[str, ...]
-    layers: tuple[int, ...]
-
-    @property
-    def pattern(self) -> str:
-        """The group as a rule of `-ot`."""
-        numbers = "|".join(map(str, self.layers))
-        return rf"blk\.({numbers})\.ffn_({'|'.join(self.tensors)})_exps\.weight"
-
-    def words(self) -> dict[str, object]:
-        """Return the group as an entry of a profile's `experts`."""
-        entry: dict[str, object] = {"layers": ranges(self.layers), "device": self.device}
-        named = [
-            name
-            for name in ("gate", "up", "down")
-            if name in self.tensors or (name != "down" and "gate_up" in self.tensors)
-        ]
-        if len(named) < 3:
-            entry["tensors"] = named
-        return entry
+    from gpubox.placement import Device, Flags, Model, Placement
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A placement of experts.
+    """A placement of weights.
 
     Attributes:
-        groups: in the order in which they are to be written.
+        groups: of experts, in the order in which they are to be written.
         placement: the proof.
         margin: bytes that each GPU keeps free.
+        settings: options of `server` that were eased to make room, by field.
     """
 
     groups: tuple[Group, ...]
     placement: Placement
     margin: int
+    settings: Mapping[str, int | str] = field(default_factory=dict)
 
     @property
     def overrides(self) -> list[str]:
@@ -77,61 +49,126 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class _Expert:
-    """One expert matrix: its layer, its kind, its bytes in a CUDA buffer, and the GPU of its layer."""
+class _Shortage:
+    """Why there is no proposal: a device, what it needs, and what may be used of it; bytes."""
 
-    layer: int
-    kind: str
-    size: int
-    home: int
+    device: str
+    needed: int
+    free: int
+    spare: int
+    """What the GPUs use for other than weights: as much could be given to experts at the very most."""
 
 
 def fill(model: Model, flags: Flags, machine: Machine, margin: int) -> Proposal:
-    """Return the placement that keeps the most expert bytes on the GPUs.
+    """Return the placement that keeps the most weights of a model on the GPUs.
+
+    Of a model with routed experts all layers go to GPUs, and as many expert matrices as there is room for; of another as
+    many layers as fit. Where not even the rest of a model fits beside its KV cache and compute buffers, settings are
+    eased step by step (see `gpubox.easing`), and at last layers stay on the host.
 
     Args:
-        model: a model with routed experts.
-        flags: all other flags; overrides and `--n-cpu-moe` among them are replaced, and all layers go to GPUs.
+        model: the model.
+        flags: all other flags; overrides and `--n-cpu-moe` among them are replaced.
         machine: free memory.
         margin: bytes that each GPU keeps free.
 
     Raises:
-        GpuboxError: there is no GPU, the model has no experts, or the rest of it alone does not fit.
+        GpuboxError: there is no GPU, or the model is too large for GPUs and host together.
     """
-    place_name = model.header.place
     if not machine.gpus:
         raise GpuboxError("--fill", "there is no GPU to fill", "give --gpu SIZE, or --host BOX")
-    if not model.n_expert:
-        raise GpuboxError(place_name, "has no routed experts", "lower --n-gpu-layers instead")
     mode = flags.split_mode if flags.split_mode == "none" else "layer"
     flags = replace(flags, overrides=(), n_cpu_moe=0, n_gpu_layers=model.n_layer + 1, split_mode=mode, fit=False)
     tight = replace(machine, gpus=tuple(max(free - margin, 0) for free in machine.gpus))
+    shortage = None
+    settings: dict[str, int | str] = {}
+    for settings in easings(model, flags) if model.n_expert else ():
+        eased = replace(flags, **settings)  # type: ignore[arg-type]  # fields of the same names
+        found = _filled(model, eased, machine, tight, margin)
+        if isinstance(found, Proposal):
+            return replace(found, settings=settings)
+        shortage = found
+        if found.device == HOST_NAME and found.needed - found.free > found.spare:
+            break
+    else:
+        eased = replace(flags, **settings)  # type: ignore[arg-type]  # likewise
+        found = _most_layers(model, eased, machine, tight, margin)
+        if isinstance(found, Proposal):
+            return replace(found, settings={**settings, "n_gpu_layers": found.placement.flags.n_gpu_layers})
+        shortage = found
+    raise _too_large(model, shortage)
+
+
+def _filled(model: Model, flags: Flags, machine: Machine, tight: Machine, margin: int) -> Proposal | _Shortage:
+    """Return the proposal for the flags as they are, or what is missing."""
     bare = place(model, replace(flags, overrides=((r"_exps\.weight", "CPU"),)), machine)
-    if any(device.total > room for device, room in zip(bare.devices, tight.gpus, strict=False)):
-        device = max(bare.devices[:-1], key=lambda one: one.total - (one.free or 0))
-        fault = f"{device.name} needs {device.total / MIB:.0f} MiB even without experts"
-        raise GpuboxError("--fill", fault, "shorten the context, or lower --ubatch-size or the margin")
+    for device, room in zip(bare.devices, tight.gpus, strict=False):
+        if device.total > room:
+            return _shortage(bare, device, room)
     experts = _experts(model, flags, bare)
     # Copies of host experts pass through a compute buffer; none are needed once all are on GPUs.
+    shortage = _shortage(bare, bare.host, bare.host.free or 0)
     for rooms in (_room_without_copies(model, flags, tight), _rooms(bare, tight)):
-        proposal = _shrunk(model, flags, (machine, tight), experts, rooms, margin=margin)
-        if proposal is not None:
-            return proposal
-    raise GpuboxError("--fill", "nothing that was tried fits", "raise the margin, or shorten the context")
+        found = _shrunk(model, flags, (machine, tight), experts, rooms, margin=margin)
+        if isinstance(found, Proposal):
+            return found
+        shortage = found or shortage
+    return shortage
 
 
-def ranges(layers: Sequence[int]) -> str:
-    """Return layer numbers as `3-6,40`."""
-    parts: list[list[int]] = []
-    for layer in layers:
-        if parts and layer == parts[-1][1] + 1:
-            parts[-1][1] = layer
-        else:
-            parts.append([layer, layer])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+def _most_layers(model: Model, flags: Flags, machine: Machine, tight: Machine, margin: int) -> Proposal | _Shortage:
+    """Return the proposal with the most layers on GPUs, all routed experts on the host."""
+    kinds = tuple(kind for kind in MATRICES if any(f"ffn_{kind}_exps.weight" in name for name in model.tensors))
+    layers = tuple(layer for layer in range(model.n_layer) if model.expert_bytes(layer))
+    groups = (Group("CPU", kinds, layers),) if layers else ()
+    rules = tuple((group.pattern, group.device) for group in groups)
+
+    def placed(count: int) -> Placement:
+        return place(model, replace(flags, overrides=rules, n_gpu_layers=count), machine)
+
+    def crowded(placement: Placement) -> _Shortage | None:
+        for device, room in zip(placement.devices, tight.gpus, strict=False):
+            if device.total > room:
+                return _shortage(placement, device, room)
+        return None
+
+    low, high = 0, model.n_layer + 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (low, middle - 1) if crowded(placed(middle)) else (middle, high)
+    best = placed(low)
+    if best.fits and not crowded(best):
+        return Proposal(groups, best, margin)
+    return crowded(best) or _shortage(best, best.host, best.host.free or 0)
 
 
-def _experts(model: Model, flags: Flags, bare: Placement) -> list[_Expert]:
+def _shortage(placement: Placement, device: Device, free: int) -> _Shortage:
+    spare = sum(gpu.kv + gpu.compute + gpu.draft_compute for gpu in placement.devices[:-1])
+    return _Shortage(device.name, device.total, free, spare)
+
+
+def _too_large(model: Model, shortage: _Shortage | None) -> GpuboxError:
+    """Return the error that says what is missing and which size of the model would do."""
+    assert shortage is not None
+    if shortage.device != HOST_NAME:
+        fault = f"{shortage.device} needs {shortage.needed / MIB:.0f} MiB of {shortage.free / MIB:.0f} with every layer on the host"
+        return GpuboxError("--fill", fault, "lower --margin, or serve it without this GPU")
+    missing = shortage.needed - shortage.free
+    size = sum(tensor.nbytes for tensor in model.tensors.values())
+    fault = (
+        f"{gib_text(missing)} are missing even with the GPUs full: {shortage.device} needs {gib_text(shortage.needed)}"
+    )
+    fault += f" of {gib_text(shortage.free)}"
+    weights = sum(prod(tensor.ne) for tensor in model.tensors.values())
+    bits = (size - missing) * 8 / weights
+    remedy = (
+        f"take a quantisation of at most {gib_text(size - missing)}, {bits:.2f} bits a weight"
+        f" (this one has {gib_text(size)}, {size * 8 / weights:.2f} bits)"
+    )
+    return GpuboxError("--fill", fault, remedy if size > missing else "add memory, or take a smaller model")
+
+
+def _experts(model: Model, flags: Flags, bare: Placement) -> list[Expert]:
     """Return the expert matrices that are loaded, draft layers last: they are used least."""
     found = []
     for layer in range(model.n_layer):
@@ -140,7 +177,7 @@ def _experts(model: Model, flags: Flags, bare: Placement) -> list[_Expert]:
         for kind in MATRICES:
             tensor = model.tensor(layer, f"ffn_{kind}_exps.weight")
             if tensor is not None:
-                found.append(_Expert(layer, kind, gpu_tensor_bytes(tensor), max(bare.layer_devices[layer], 0)))
+                found.append(Expert(layer, kind, gpu_tensor_bytes(tensor), max(bare.layer_devices[layer], 0)))
     return sorted(found, key=lambda expert: (model.is_draft(expert.layer), expert.layer))
 
 
@@ -164,27 +201,31 @@ def _shrunk(
     model: Model,
     flags: Flags,
     machines: tuple[Machine, Machine],
-    experts: Sequence[_Expert],
+    experts: Sequence[Expert],
     rooms: Sequence[int],
     *,
     margin: int,
-) -> Proposal | None:
-    """Return the fullest proposal that the planner accepts, giving up room where its answer is larger than the sums."""
+) -> Proposal | _Shortage | None:
+    """Return the fullest proposal that the planner accepts, giving up room where its answer is larger than the sums.
+
+    Where the host is too small, that is returned; None where no room given up is enough.
+    """
     machine, tight = machines  # as it is, and with the margin taken off
     rooms = list(rooms)
     for _ in range(12):
         homes = _pack(experts, rooms)
-        groups = _groups(experts, homes)
+        groups = groups_of(experts, homes)
         rules = tuple((group.pattern, group.device) for group in groups)
         result = place(model, replace(flags, overrides=rules), machine)
         over = [device.total - room for device, room in zip(result.devices, tight.gpus, strict=False)]
         if all(excess <= 0 for excess in over):
-            return Proposal(tuple(groups), result, margin) if result.fits else None
+            fits = result.fits
+            return Proposal(tuple(groups), result, margin) if fits else _shortage(result, result.host, machine.ram or 0)
         rooms = [room - max(excess, 0) for room, excess in zip(rooms, over, strict=True)]
     return None
 
 
-def _pack(experts: Sequence[_Expert], rooms: Sequence[int]) -> list[int]:
+def _pack(experts: Sequence[Expert], rooms: Sequence[int]) -> list[int]:
     """Return a device for each expert matrix: its layer's GPU while there is room, then any GPU, then the host."""
     left = list(rooms)
     homes = [HOST] * len(experts)
@@ -199,19 +240,3 @@ def _pack(experts: Sequence[_Expert], rooms: Sequence[int]) -> list[int]:
                 homes[index] = gpu
                 left[gpu] -= expert.size
     return homes
-
-
-def _groups(experts: Sequence[_Expert], homes: Sequence[int]) -> list[Group]:
-    """Return rules that say so: only what leaves its layer's GPU needs one."""
-    by_layer: dict[tuple[int, int], list[str]] = {}
-    for expert, home in zip(experts, homes, strict=True):
-        if home != expert.home:
-            by_layer.setdefault((home, expert.layer), []).append(expert.kind)
-    groups: dict[tuple[int, tuple[str, ...]], list[int]] = {}
-    for (home, layer), kinds in by_layer.items():
-        groups.setdefault((home, tuple(kinds)), []).append(layer)
-    ordered = sorted(groups.items(), key=lambda item: (item[0][0] == HOST, item[0][0], len(item[0][1])))
-    return [
-        Group("CPU" if home == HOST else f"CUDA{home}", kinds, tuple(sorted(layers)))
-        for (home, kinds), layers in ordered
-    ]

@@ -49,9 +49,14 @@ def ggml_types() -> Mapping[int, GgmlType]:
     return {row["id"]: GgmlType(**{**row, "engines": tuple(row["engines"])}) for row in json.loads(text)}
 
 
+@cache
+def _by_name() -> Mapping[str, GgmlType]:
+    return {ggml_type.name: ggml_type for ggml_type in ggml_types().values()}
+
+
 def type_named(name: str) -> GgmlType | None:
     """Return the type that ggml calls `name` (as in `--cache-type-k q8_0`), or None."""
-    return next((ggml_type for ggml_type in ggml_types().values() if ggml_type.name == name), None)
+    return _by_name().get(name)
 
 
 def row_bytes(ggml_type: GgmlType, ne0: int) -> int:
@@ -68,6 +73,11 @@ def row_bytes(ggml_type: GgmlType, ne0: int) -> int:
     if rest:
         raise ValueError(f"a row of {ne0} elements does not divide into {ggml_type.name} blocks of {ggml_type.block}")
     return ggml_type.row_meta + ggml_type.bytes * blocks
+
+
+def whole_row_bytes(ggml_type: GgmlType, ne0: int) -> int:
+    """Return the bytes of one row, its last block filled up where it does not divide."""
+    return row_bytes(ggml_type, -(-ne0 // ggml_type.block) * ggml_type.block)
 
 
 def tensor_bytes(ggml_type: GgmlType, ne: Sequence[int]) -> int:

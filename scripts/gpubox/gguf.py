@@ -17,12 +17,13 @@ from urllib.parse import urlsplit
 from gpubox.errors import ModelFileError
 from gpubox.gguf_cursor import LongArray, Value
 from gpubox.gguf_file import GgufFile, Tensor, read_file
-from gpubox.gguf_source import DOWNLOAD_AGAIN, FileSource, HttpSource
+from gpubox.gguf_source import DOWNLOAD_AGAIN, FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpubox.gguf_cursor import Endianness
+    from gpubox.gguf_http import HttpSource
 
 __all__ = ["GgufHeader", "LongArray", "Part", "Tensor", "Value", "check_model_file", "read_header"]
 
@@ -146,8 +147,11 @@ def _read_part(place: str, token_file: str | os.PathLike[str] | None, part: int)
 
 
 def _open(place: str, token_file: str | os.PathLike[str] | None) -> FileSource | HttpSource:
-    is_url = place.startswith(("http://", "https://"))
-    return HttpSource(place, token_file) if is_url else FileSource(place)
+    if not place.startswith(("http://", "https://")):
+        return FileSource(place)
+    from gpubox.gguf_http import HttpSource  # noqa: PLC0415  # an HTTP client that local files don't need
+
+    return HttpSource(place, token_file)
 
 
 def _further_parts(place: str, token_file: str | os.PathLike[str] | None, first: GgufFile) -> list[GgufFile]:

@@ -10,7 +10,7 @@ from gpubox.argv import written
 from gpubox.box import Box
 from gpubox.catalogue import Catalogue, check_argv
 from gpubox.errors import ArgumentError, DocumentError, Fault, GpuboxError
-from gpubox.lint import lint
+from gpubox.lint import lint, lint_settings
 from gpubox.model_source import find_header
 from gpubox.placement import Machine, place, read_flags, read_model
 from gpubox.profile_deployment import deploy
@@ -109,14 +109,14 @@ def _flag_faults(loaded: LoadedProfile) -> tuple[list[str], list[str]]:
 
 
 def _lint(profile: Profile, catalogue: Catalogue, argv: list[str]) -> list[Finding]:
-    """Return what the flags do not do for the profile's model, where its header is at hand; memory is the planner's."""
+    """Return what the flags do not do, for the profile's model where its header is at hand; memory is the planner's."""
+    gpus = len(profile.gpus) if isinstance(profile.gpus, list) else 0 if profile.gpus == "none" else _USUAL_GPUS
     try:
         header = find_header(profile.model).header
         model = read_model(header)
     except GpuboxError:
-        return []
-    gpus = _USUAL_GPUS if isinstance(profile.gpus, str) else len(profile.gpus)
-    machine = Machine((_AMPLE,) * (0 if profile.gpus == "none" else gpus))
+        return lint_settings(catalogue, argv, gpus)
+    machine = Machine((_AMPLE,) * gpus)
     found = lint(catalogue, argv, place(model, read_flags(argv, catalogue), machine))
     return [one for one in found if one.index is not None and one.level != "note"]
 

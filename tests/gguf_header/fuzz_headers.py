@@ -23,6 +23,7 @@ def main() -> int:
     originals = gguf_mutations.originals()
     outcomes: Counter[str] = Counter()
     slowest = (0.0, -1)
+    started = time.perf_counter()
     for seed in range(first, first + number):
         content = gguf_mutations.mutated(originals[seed % len(originals)], seed)
         size = len(content) + (0, 2**20, 2**40)[seed % 3]
@@ -35,7 +36,10 @@ def main() -> int:
             print(f"seed {seed}:\n{traceback.format_exc()}")
         slowest = max(slowest, (time.perf_counter() - began, seed))
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(dict(outcomes), f"slowest {slowest[0] * 1e3:.1f} ms (seed {slowest[1]}), peak RSS {rss:.0f} MiB")
+    print(
+        dict(outcomes),
+        f"{time.perf_counter() - started:.0f} s, slowest {slowest[0] * 1e3:.1f} ms (seed {slowest[1]}), peak RSS {rss:.0f} MiB",
+    )
     return 1 if outcomes["broken"] or rss > MAX_RSS_MIB else 0
 
 

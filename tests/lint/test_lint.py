@@ -41,6 +41,8 @@ def test_the_findings_of_published_runs_equal_their_golden_files() -> None:
         ),
         (["-ngl", "80", "-c", "4096", "-ncmoe", "5"], "note", "sends the experts of 2 layers: the 3 dense ones count"),
         (["-ngl", "80", "-c", "4096", "-ctv", "q8_0"], "warning", "does nothing"),
+        (["-ngl", "80", "-c", "4096", "-ot", "exps=CUDA2"], "error", "names CUDA2, and the server sees 2 GPUs"),
+        (["-ngl", "80", "-c", "4096", "-sm", "none", "-mg", "2"], "error", "there is no such GPU: 2 are seen"),
         (["-ngl", "80", "-c", "4096", "-no-fa", "-ctv", "q8_0"], "error", "a quantised V cache needs flash attention"),
     ],
 )

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpubox.argv import server_argv
 from gpubox.errors import GpuboxError
-from gpubox.fill import fill, ranges
-from gpubox.placement import Flags, Machine, read_flags
+from gpubox.expert_groups import ranges
+from gpubox.fill import fill
+from gpubox.gguf import read_header
+from gpubox.placement import Flags, Machine, place, read_flags, read_model
 from gpubox.placement.sizes import GIB, MIB
+from gpubox.profile_files import load_profile
+from gpubox.proposed_profile import laid_over, proposed_layer
 from placement.glm_models import IK, glm, published
+from placement.small_models import write_small_model
 from writeup.published_runs import COMMANDS, flags
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gpubox.profile import Profile
 
 MARGIN = 512 * MIB
 
@@ -50,11 +65,83 @@ def test_the_words_and_the_arguments_say_the_same() -> None:
     assert proposal.overrides[0] == r"blk\.(7)\.ffn_(down)_exps\.weight=CPU"
 
 
-def test_without_room_for_the_rest_it_says_what_is_missing() -> None:
+def test_where_the_rest_does_not_fit_settings_are_eased_and_the_context_last() -> None:
+    asked = Flags(ctx_size=131_072, ubatch_size=4096, cache_type_k="q8_0", attention_max_batch=512)
+    roomy = fill(glm("2.244bpw"), asked, Machine((_rest(asked) + MARGIN - MIB,)), MARGIN)
+    assert (dict(roomy.settings), roomy.placement.n_ctx) == ({"ubatch_size": 2048}, 131_072)
+    least = replace(asked, ubatch_size=512)
+    tight = fill(glm("2.244bpw"), asked, Machine((_rest(least) + MARGIN - MIB,)), MARGIN)
+    assert tight.settings == {"ubatch_size": 512, "ctx_size": 65_536}
+    assert tight.placement.fits
+
+
+def _rest(asked: Flags) -> int:
+    """Return what all but the experts take of one GPU, bytes."""
+    bare = replace(asked, n_gpu_layers=80, overrides=((r"_exps\.weight", "CPU"),))
+    return place(glm("2.244bpw"), bare, Machine((96 * GIB,))).devices[0].total
+
+
+def test_a_gpu_that_does_not_even_hold_what_computing_takes_is_named() -> None:
     with pytest.raises(GpuboxError) as caught:
-        fill(glm("2.244bpw"), Flags(ctx_size=131_072, attention_max_batch=512), Machine((16 * GIB,)), MARGIN)
-    assert str(caught.value).startswith("--fill: CUDA0 needs ")
-    assert str(caught.value).endswith("even without experts; shorten the context, or lower --ubatch-size or the margin")
+        fill(glm("2.244bpw"), Flags(ctx_size=4096, attention_max_batch=512), Machine((600 * MIB,)), MARGIN)
+    told = (
+        r"--fill: CUDA0 needs \d+ MiB of 88 with every layer on the host; lower --margin, or serve it without this GPU"
+    )
+    assert re.fullmatch(told, str(caught.value))
+
+
+def test_where_nothing_eases_enough_layers_stay_on_the_host() -> None:
+    proposal = fill(glm("2.244bpw"), Flags(ctx_size=32_768, attention_max_batch=512), Machine((8 * GIB,)), MARGIN)
+    assert 0 < proposal.placement.flags.n_gpu_layers < 79
+    assert proposal.settings["n_gpu_layers"] == proposal.placement.flags.n_gpu_layers
+    assert (proposal.placement.fits, proposal.placement.experts_on_gpus()) == (True, 0)
+
+
+def test_a_model_that_is_too_large_is_told_with_the_size_that_would_do() -> None:
+    asked = Flags(ctx_size=32_768, cache_type_k="q8_0", attention_max_batch=512)
+    with pytest.raises(GpuboxError) as caught:
+        fill(glm("2.244bpw"), asked, Machine((24 * 10**9,), 128 * 10**9), MARGIN)
+    told = re.fullmatch(
+        r"--fill: ([\d.]+) GiB are missing even with the GPUs full: CUDA_Host needs ([\d.]+) GiB of 119.2 GiB;"
+        r" take a quantisation of at most ([\d.]+) GiB, 1.\d\d bits a weight \(this one has 196.8 GiB, 2.24 bits\)",
+        str(caught.value),
+    )
+    assert told is not None
+    missing, needed, most = map(float, told.groups())
+    assert (needed - missing, most + missing) == pytest.approx((119.2, 196.8), abs=0.11)
+
+
+def test_of_a_dense_model_as_many_layers_as_fit_go_to_the_gpu(tmp_path: Path) -> None:
+    model = read_model(read_header(write_small_model(tmp_path / "llama.gguf", "llama")))
+    asked = Flags(ctx_size=32_768)
+    whole = fill(model, asked, Machine((2 * GIB,)), MARGIN).placement
+    assert (whole.flags.n_gpu_layers, whole.fits) == (4, True)
+    room = (whole.devices[0].total - 1 * MIB + MARGIN,)
+    less = fill(model, asked, Machine(room), MARGIN).placement
+    assert (less.flags.n_gpu_layers, less.devices[0].layers) == (3, [0, 1, 2])
+
+
+@pytest.mark.parametrize("name", ["glm-5.2-2.244bpw-1gpu", "glm-5.2-2.244bpw-cmoe-mtp", "glm-5.2-2.244bpw-ngl65-graph"])
+def test_what_is_written_on_top_of_a_profile_makes_it_the_proposal(name: str) -> None:
+    profile = load_profile(name).profile
+    machine = Machine((22 * GIB,) if profile.gpus == [0] else (24 * GIB, 24 * GIB))
+    proposal = fill(glm("2.244bpw"), read_flags(_argv(profile), IK), machine, MARGIN)
+    written = laid_over(profile, proposed_layer(profile, proposal, IK))
+    placed = place(glm("2.244bpw"), read_flags(_argv(written), IK), machine)
+    assert [device.as_json() for device in placed.devices] == [
+        device.as_json() for device in proposal.placement.devices
+    ]
+
+
+def test_raw_arguments_that_contradict_the_proposal_are_left_out() -> None:
+    raw = ["-ot", "exps=CPU", "-cuda", "graphs=1", "-ncmoe", "5", "-ub", "4096"]
+    profile = load_profile("glm-5.2-2.244bpw-1gpu").profile.model_copy(update={"extra_args": raw})
+    proposal = fill(glm("2.244bpw"), read_flags(_argv(profile), IK), Machine((22 * GIB,)), MARGIN)
+    assert proposed_layer(profile, proposal, IK)["extra_args"] == ["-cuda", "graphs=1"]
+
+
+def _argv(profile: Profile) -> tuple[str, ...]:
+    return server_argv(profile, name="x", model="m.gguf", host="127.0.0.1", port=8000)
 
 
 @given(st.sets(st.integers(0, 99)))

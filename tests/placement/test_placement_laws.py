@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,6 +65,20 @@ def test_the_first_matching_rule_has_a_tensor_and_those_of_the_command_line_come
         assert next(one for one in placement.rules if one.matches(name)) is rule
     written = [rule.written is not None for rule in placement.rules]
     assert written == sorted(written, reverse=True)
+
+
+def test_a_rule_for_a_gpu_that_is_not_there_moves_nothing() -> None:
+    flags = Flags(n_gpu_layers=80, ctx_size=4096, attention_max_batch=512)
+    plain = place(MODEL, flags, Machine((200 * GIB,)))
+    ruled = place(MODEL, replace(flags, overrides=((".", "CUDA1"),)), Machine((200 * GIB,)))
+    assert [device.as_json() for device in ruled.devices] == [device.as_json() for device in plain.devices]
+
+
+def test_a_split_that_names_fewer_gpus_than_there_are_leaves_the_others_empty() -> None:
+    flags = Flags(n_gpu_layers=80, ctx_size=4096, attention_max_batch=512, tensor_split=(1.0,))
+    for mode in ("layer", "graph"):
+        placement = place(MODEL, replace(flags, split_mode=mode), Machine((200 * GIB, 200 * GIB)))
+        assert placement.devices[1].weights < placement.devices[0].weights / 10
 
 
 @given(st.integers(1, 78), st.lists(st.integers(1, 40), min_size=2, max_size=4))

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 from glm52 import write_glm52
 
 from gpubox.cli import main
+from gpubox.gguf import read_header
+from gpubox.placement import Flags, Machine, place, read_model
+from gpubox.placement.sizes import GIB, MIB
+from placement.small_models import write_small_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,3 +90,42 @@ print(sorted({name.split('.')[0] for name in sys.modules} & {'ansible', 'pyinfra
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_model_file_alone_is_planned_with_the_defaults_and_told_what_to_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_small_model(tmp_path / "Qwen-Q4.gguf", "qwen3moe")
+    flags = Flags(n_gpu_layers=5, ctx_size=32_768)
+    whole = place(read_model(read_header(model)), flags, Machine((8 * GIB,))).devices[0].total
+    gpu = f"{whole + 466 * MIB}B"  # some MiB less than all of it and the margin
+    assert main(["plan", str(model), "--gpu", gpu, "--ram", "64GiB", "--fill"]) == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[0] == "qwen-q4 as it stands: fits; proposed instead:"
+    assert told[told.index("as a profile") :] == (
+        f"as a profile (save it as inventory/profiles/qwen-q4.yml):\n\nmodel: {{path: {model}}}\n"
+        "server: {n_gpu_layers: 5, ctx_size: 32768}\n"
+        "experts:\n- {layers: '3', device: CPU}\n"
+        "\nor as arguments, in this order, each GPU keeping 512 MiB free:\n\n"
+        "  --n-gpu-layers 5 --ctx-size 32768\n"
+        "  -ot 'blk\\.(3)\\.ffn_(gate|up|down)_exps\\.weight=CPU'\n"
+    )
+
+
+def test_the_same_plan_comes_of_what_it_says_to_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--gpu", "22GiB", "--ram", "256GiB"]
+    assert main(["plan", "glm-5.2-2.244bpw-1gpu", *sizes, "--fill"]) == 0
+    printed = capsys.readouterr().out
+    written = printed.partition("-filled.yml):\n\n")[2].partition("\nor as arguments")[0]
+    (tmp_path / "filled.yml").write_text(written)
+    assert main(["plan", "glm-5.2-2.244bpw-1gpu", *sizes, "--fill", "--json"]) == 0
+    proposed = json.loads(capsys.readouterr().out)
+    assert main(["plan", str(tmp_path / "filled.yml"), *sizes, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["devices"] == proposed["devices"]
+
+
+def test_a_profile_that_fills_its_box_already_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--gpu", "96GiB", "--gpu", "96GiB", "--ram", "128GiB"]
+    assert main(["plan", "glm-5.2-1.630bpw", *sizes, "--fill"]) == 0
+    end = "126.9 GiB of 126.9 GiB of experts are on the GPUs\n\nnothing is to be changed: the profile says so already\n"
+    assert capsys.readouterr().out.endswith(end)

@@ -5,6 +5,7 @@ A verb's module has `HELP` (one line), `EXAMPLE` (command lines), `add_arguments
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False  # typing's own costs `gpubox --version` a third of its time to import
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"gpubox {__version__}")
         return 0
+    # pydantic would look for plug-ins of its own in every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         return _guarded(words)
     except KeyboardInterrupt:
@@ -50,8 +53,6 @@ def _guarded(words: list[str]) -> int:
         print(f"gpubox: {error}" if "\n" not in str(error) else f"gpubox:\n{error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        import os
-
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:  # noqa: BLE001  # the last line of defence: say that it is our bug

@@ -15,7 +15,6 @@ from gpubox.placement.sizes import MIB, gib_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpubox.catalogue.check import Level
     from gpubox.lint.command_line import CommandLine
 
 LONG_CONTEXT = 16_384  # tokens from which uncapped expansion of K and V is worth a word
@@ -28,40 +27,24 @@ def flag_findings(line: CommandLine) -> Iterator[Finding]:
         yield from rule(line)
 
 
-def _about(line: CommandLine, option: str, level: Level, what: str, *reasons: str) -> Iterator[Finding]:
-    """Yield a finding about an option where the command line has it; `reasons` are why, and what to write instead."""
-    word = line.find(option)
-    why, instead = (*reasons, "", "")[:2]
-    if word is not None:
-        yield Finding(level, " ".join((word.flag, *word.values)), what, why, instead, word.index)
-
-
 def _ignored(line: CommandLine) -> Iterator[Finding]:
     arch, leave_out = line.model.architecture, "leave it out"
     if arch not in GROUPS_EXPERTS:
         why = "only bailingmoe2 groups experts, build-context.cpp:1104; the log says `grouped er = 1` all the same"
-        yield from _about(line, "--grouped-expert-routing", "warning", f"does nothing for {arch}", why, leave_out)
+        yield from line.about("--grouped-expert-routing", "warning", f"does nothing for {arch}", why, leave_out)
     if arch not in MERGES_UP_GATE:
         why = "its experts are loaded without merging, load-tensors.cpp:2726-2840 and 3815"
-        yield from _about(line, "--merge-up-gate-experts", "warning", f"does nothing for {arch}", why, leave_out)
+        yield from line.about("--merge-up-gate-experts", "warning", f"does nothing for {arch}", why, leave_out)
     if not line.model.mla:
         for option in ("--mla-use", "--attention-max-batch"):
             why = "the model has no latent attention, llama.cpp:7059"
-            yield from _about(line, option, "warning", f"does nothing for {arch}", why, leave_out)
-    if line.placement.split_mode in {"graph", "attn"}:
-        why = "load-tensors.cpp:4395"
-        yield from _about(line, "--merge-qkv", "warning", "is turned off by split mode graph", why, leave_out)
-    kind = line.flags.kv_type(key=True)
-    if kind.block == 1:
-        why = "llama.cpp:6916"
-        what = f"does nothing with a K cache of {kind.name}"
-        yield from _about(line, "--k-cache-hadamard", "warning", what, why, leave_out)
+            yield from line.about(option, "warning", f"does nothing for {arch}", why, leave_out)
     if line.model.mla and line.placement.mla and line.flags.flash_attn:
         why = "latent attention keeps one tensor of K's type, llama.cpp:966"
-        yield from _about(line, "--cache-type-v", "warning", "does nothing", why, "set --cache-type-k")
+        yield from line.about("--cache-type-v", "warning", "does nothing", why, "set --cache-type-k")
     if not line.model.n_expert:
         for option in ("--cpu-moe", "--n-cpu-moe"):
-            yield from _about(line, option, "warning", "does nothing: the model has no experts", "", leave_out)
+            yield from line.about(option, "warning", "does nothing: the model has no experts", "", leave_out)
 
 
 def _latent(line: CommandLine) -> Iterator[Finding]:
@@ -71,7 +54,7 @@ def _latent(line: CommandLine) -> Iterator[Finding]:
     if effective_mla(model, flags) != flags.mla:
         what = f"is overruled: MLA {placement.mla} is used, since only {flags.n_gpu_layers} of {model.n_layer} layers are on GPUs"
         instead = f"leave it out, or set --n-gpu-layers {model.n_layer + 1}"
-        yield from _about(line, "--mla-use", "warning", what, "llama.cpp:3555 and 7063", instead)
+        yield from line.about("--mla-use", "warning", what, "llama.cpp:3555 and 7063", instead)
     if placement.mla > 1 and flags.attention_max_batch == 0 and placement.n_ctx >= LONG_CONTEXT:
         capped = place(model, replace(flags, attention_max_batch=512), placement.machine)
         buffers = [max(device.compute for device in one.devices[:-1] or one.devices) for one in (placement, capped)]
@@ -91,21 +74,18 @@ def _split(line: CommandLine) -> Iterator[Finding]:
     if flags.splits_tensors:
         if gpus < 2:
             what, why = f"needs two or more GPUs, and there is {gpus}", "llama.cpp:3548"
-            yield from _about(line, "--split-mode", "error", what, why, "leave it out")
+            yield from line.about("--split-mode", "error", what, why, "leave it out")
         elif line.model.architecture not in GRAPH_ARCHITECTURES:
             what, why = f"is not supported for {line.model.architecture}: layer is used", "llama.cpp:3421"
-            yield from _about(line, "--split-mode", "warning", what, why, "leave it out")
-        elif flags.overrides and not flags.graph_scheduling:
-            what = "tensors are spread, but computed without graph scheduling, since there are tensor overrides"
-            instead = "leave the overrides out, use layer, or try --split-mode-graph-scheduling"
-            yield from _about(line, "--split-mode", "warning", what, "llama.cpp:7469, llama-model.cpp:1827", instead)
-    if flags.split_mode == "none" and gpus > 1:
-        what = "norms and KV cache still follow the layer split over all GPUs"
-        why = "llama.cpp:3819, buft_layer keeps the layer's own device; read from the source, not tried"
-        yield from _about(line, "--split-mode", "warning", what, why, "give the server one GPU with `gpus: [0]`")
+            yield from line.about("--split-mode", "warning", what, why, "leave it out")
+    if flags.split_mode == "none" and not 0 <= flags.main_gpu < max(gpus, 1):
+        what = f"there is no such GPU: {gpus} are seen"
+        yield from line.about(
+            "--main-gpu", "error", what, "llama.cpp:3821 looks past the end of the list", "leave it out"
+        )
     if flags.fit:
         what = "the engine places the model itself; this plan is for the flags without it"
-        yield from _about(line, "--fit", "note", what, "llama.cpp:3460")
+        yield from line.about("--fit", "note", what, "llama.cpp:3460")
 
 
 def _layers(line: CommandLine) -> Iterator[Finding]:
@@ -118,11 +98,11 @@ def _layers(line: CommandLine) -> Iterator[Finding]:
         what = (
             f"layers {'0' if last == 0 else f'0 to {last}'} stay on the host, the first ones, and the output with them"
         )
-        yield from _about(line, "--n-gpu-layers", "note", what, "i_gpu_start = n_layer - ngl, llama.cpp:3495 and 3809")
+        yield from line.about("--n-gpu-layers", "note", what, "i_gpu_start = n_layer - ngl, llama.cpp:3495 and 3809")
     elif on_host == 0:
         what = "the output stays on the host"
         instead = f"write {model.n_layer + 1} to take it along"
-        yield from _about(line, "--n-gpu-layers", "note", what, "it needs more than n_layer, llama.cpp:3809", instead)
+        yield from line.about("--n-gpu-layers", "note", what, "it needs more than n_layer, llama.cpp:3809", instead)
     elif flags.n_gpu_layers == 0:
         word = line.find("--n-gpu-layers")
         where = f"{word.flag} {word.values[0]}" if word and word.values else "--n-gpu-layers (not given)"
@@ -134,7 +114,7 @@ def _layers(line: CommandLine) -> Iterator[Finding]:
     counted = [layer for layer in dense if layer < flags.n_cpu_moe < model.n_layer]
     if counted:
         what = f"sends the experts of {flags.n_cpu_moe - len(counted)} layers: the {len(counted)} dense ones count too"
-        yield from _about(line, "--n-cpu-moe", "note", what, "load-tensors.cpp:265")
+        yield from line.about("--n-cpu-moe", "note", what, "load-tensors.cpp:265")
 
 
 def _draft(line: CommandLine) -> Iterator[Finding]:
@@ -143,10 +123,10 @@ def _draft(line: CommandLine) -> Iterator[Finding]:
         return
     if not model.n_draft:
         what = "the model has no NextN layer: MTP is dropped and the server runs on without it"
-        yield from _about(line, "--spec-type", "warning", what, "speculative.cpp:1878", "leave it out")
+        yield from line.about("--spec-type", "warning", what, "speculative.cpp:1878", "leave it out")
     elif model.architecture not in MTP_ARCHITECTURES:
         what = f"MTP is not wired for {model.architecture}"
-        yield from _about(line, "--spec-type", "warning", what, "llama.cpp:7091", "leave it out")
+        yield from line.about("--spec-type", "warning", what, "llama.cpp:7091", "leave it out")
     elif line.placement.host.outputs >= _MUCH_HOST_MEMORY:
         what = f"MTP keeps the logits of whole batches: {gib_text(line.placement.host.outputs)} of pinned host memory"
         word = line.find("--batch-size")
@@ -164,30 +144,24 @@ def _cache(line: CommandLine) -> Iterator[Finding]:
         width = model.kv_rank + model.n_rot if line.placement.mla else model.head_k
         width = model.head_v if option == "--cache-type-v" else width
         if kind is None:
-            yield from _about(
-                line, option, "error", f"{name} is no type of the engine", "it aborts, rc 134", "use q8_0"
-            )
+            yield from line.about(option, "error", f"{name} is no type of the engine", "it aborts, rc 134", "use q8_0")
         elif width % kind.block:
             what = f"{name} has blocks of {kind.block}, which heads of {width} do not divide into"
-            yield from _about(line, option, "error", what, "llama.cpp:7151, it aborts", "use f16 or q8_0")
-    v_type = type_named(flags.cache_type_v)
-    if not flags.flash_attn and v_type is not None and v_type.block > 1:
-        what, why = "a quantised V cache needs flash attention", "common.cpp:4192"
-        yield from _about(line, "--cache-type-v", "error", what, why, "leave flash attention on, or use f16")
+            yield from line.about(option, "error", what, "llama.cpp:7151, it aborts", "use f16 or q8_0")
     if not flags.flash_attn:
         what = "compute buffers are those with flash attention; without it they are larger"
         for option in ("--no-flash-attn", "--flash-attn"):
-            yield from _about(line, option, "warning", what, "not modelled", "leave it on")
+            yield from line.about(option, "warning", what, "not modelled", "leave it on")
     if not flags.kv_offload:
         what = "the effect on compute buffers is not modelled"
-        yield from _about(line, "--no-kv-offload", "note", what)
+        yield from line.about("--no-kv-offload", "note", what)
 
 
 def _context(line: CommandLine) -> Iterator[Finding]:
     model, flags = line.model, line.flags
     if model.n_ctx_train and flags.ctx_size > model.n_ctx_train:
         what = f"is more than the model was trained for, {model.n_ctx_train} tokens"
-        yield from _about(line, "--ctx-size", "warning", what, "", "lower it, or set RoPE scaling")
+        yield from line.about("--ctx-size", "warning", what, "", "lower it, or set RoPE scaling")
     elif not flags.ctx_size:
         word = line.find("--ctx-size")
         what = f"takes the trained context, {model.n_ctx_train} tokens"
@@ -202,6 +176,4 @@ def _threads(line: CommandLine) -> Iterator[Finding]:
         word = line.find(option)
         if cores and uses_cpu and word and word.values and word.values[0].isdigit() and int(word.values[0]) > cores:
             what = f"is more than the box has cores, {cores}"
-            yield from _about(
-                line, option, "warning", what, "threads then wait for each other", f"use {cores} or fewer"
-            )
+            yield from line.about(option, "warning", what, "threads then wait for each other", f"use {cores} or fewer")

@@ -25,22 +25,7 @@ def memory_findings(line: CommandLine) -> Iterator[Finding]:
             what = f"needs {device.total / MIB:.0f} MiB of {(device.free or 0) / MIB:.0f}: {device.over / MIB:.0f} too many"
             yield Finding("error", device.name, what)
     yield from _host(line)
-    if model.architecture in RECURRENT_ARCHITECTURES:
-        what = "recurrent layers keep a state and not a KV cache; the plain rule counts a KV cache for every layer"
-        yield Finding("warning", model.architecture, what, "assumed")
-    elif not model.known:
-        what = "follows the plain rule: grouped-query attention and the feed-forward part that its tensors show"
-        yield Finding("note", model.architecture, what, "assumed; no rule of its own for this architecture")
-    if placement.machine.gpus:
-        most = max(placement.devices[:-1], key=lambda gpu: gpu.cuda + gpu.pools)
-        what = (
-            f"CUDA and its pools take {most.cuda / MIB:.0f} MiB of a GPU at ready"
-            f" and {(most.cuda + most.pools) / MIB:.0f} MiB after the first long prompt"
-        )
-        yield Finding("note", "CUDA context", what, "measured on one H200; other GPUs differ by some hundred MiB")
-    if placement.split_mode in {"graph", "attn"}:
-        what = "weights and KV cache follow the source; compute buffers are those of whole layers"
-        yield Finding("note", "--split-mode graph", what, "inferred, not measured")
+    yield from _assumed(line)
     if placement.uncertain:
         what = "a few MiB of free memory more or less move the boundary between GPUs by one layer"
         yield Finding("note", "layer split", what, "llama.cpp:3611-3640", "set --tensor-split to fix it")
@@ -55,6 +40,29 @@ def memory_findings(line: CommandLine) -> Iterator[Finding]:
     if any(word.option and word.option.name == "--model-draft" for word in line.words):
         what = "the draft model's memory is not in this plan"
         yield Finding("warning", "--model-draft", what, "not modelled")
+
+
+def _assumed(line: CommandLine) -> Iterator[Finding]:
+    placement, model = line.placement, line.model
+    if model.architecture in RECURRENT_ARCHITECTURES:
+        what = "recurrent layers keep a state and not a KV cache; the plain rule counts a KV cache for every layer"
+        yield Finding("warning", model.architecture, what, "assumed")
+    elif not model.known:
+        what = "follows the plain rule: grouped-query attention and the feed-forward part that its tensors show"
+        yield Finding("note", model.architecture, what, "assumed; no rule of its own for this architecture")
+    if placement.machine.gpus:
+        most = max(placement.devices[:-1], key=lambda gpu: gpu.cuda + gpu.pools)
+        what = (
+            f"CUDA and its pools take {most.cuda / MIB:.0f} MiB of a GPU at ready"
+            f" and {(most.cuda + most.pools) / MIB:.0f} MiB after the first long prompt"
+        )
+        yield Finding("note", "CUDA context", what, "measured on one H200; other GPUs differ by some hundred MiB")
+    if placement.machine.whole:
+        what = "the box's facts say what each GPU has, not what is free of it: other users of a GPU come on top"
+        yield Finding("note", "GPU memory", what, "nvidia-smi, memory.total", "give --gpu SIZE for each to be exact")
+    if placement.split_mode in {"graph", "attn"}:
+        what = "weights and KV cache follow the source; compute buffers are those of whole layers"
+        yield Finding("note", "--split-mode graph", what, "inferred, not measured")
 
 
 def _host(line: CommandLine) -> Iterator[Finding]:

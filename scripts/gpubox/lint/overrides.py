@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpubox.lint.alternatives import alternatives, split_in_two
 from gpubox.lint.finding import Finding
+from gpubox.placement.flags import parse_overrides
 from gpubox.placement.overrides import HOST, Rule, compile_pattern
 from gpubox.placement.sizes import MIB
 from gpubox.placement.weights import is_merged_projection
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gpubox.lint.command_line import CommandLine
     from gpubox.placement.model import Model
 
+_NEWER = "gate_up"  # newer files' merged matrix, which `experts` and --n-cpu-moe write along with the two of older ones
 _SILENT = "the engine says nothing about a rule that matches no tensor, load-tensors.cpp:446"
 
 
@@ -24,7 +26,7 @@ def override_findings(line: CommandLine) -> Iterator[Finding]:
     """Yield what is wrong with the overrides, in their order."""
     written = [rule for rule in line.placement.rules if rule.written is not None]
     indices = [word.index for word in line.words if word.option and word.option.name == "--override-tensor"]
-    places = [index for index in indices for pair in line.argv[index + 1].split(",") if "=" in pair]
+    places = [index for index in indices for value in line.argv[index + 1 : index + 2] for _ in parse_overrides(value)]
     for rule, index in zip(written, places, strict=True):
         where = f"{line.argv[index]} '{rule.pattern}'"
         yield from _rule_findings(line, rule, index, where)
@@ -34,6 +36,15 @@ def _rule_findings(line: CommandLine, rule: Rule, index: int, where: str) -> Ite
     model, placement = line.model, line.placement
     if compile_pattern(rule.pattern) is None:
         yield Finding("error", where, "is no regular expression", instead="see `gpubox check`", index=index)
+        return
+    if rule.device is None:
+        gpus = len(placement.machine.gpus)
+        there = f"{gpus} GPU{'s' * (gpus != 1)}" if gpus else "no GPU"
+        buffer = placement.flags.overrides[rule.written or 0][1]
+        what = f"names {buffer}, and the server sees {there}"
+        yield Finding(
+            "error", where, what, "common.cpp:823, it lists what there is and ends", "write CPU or CUDA0", index
+        )
         return
     matched = _matched(model, rule.pattern)
     if not matched:
@@ -53,7 +64,7 @@ def _rule_findings(line: CommandLine, rule: Rule, index: int, where: str) -> Ite
 
 def _alternative_findings(line: CommandLine, rule: Rule, index: int, where: str) -> Iterator[Finding]:
     for alternative in alternatives(rule.pattern):
-        if _matched(line.model, alternative.only):
+        if alternative.text == _NEWER or _matched(line.model, alternative.only):
             continue
         what = f"its alternative '{alternative.text}' matches no tensor of this model"
         intended = _intended(line, rule, alternative)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpubox.ggml_types import row_bytes, type_named
+from gpubox.ggml_types import whole_row_bytes
+from gpubox.placement.latent_weights import computed_weights, kv_b_row_bytes, latent_source
 from gpubox.placement.tensor_graph import F16, F32, Node
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Pass:
         homes: the device of every weight, by name.
         position: the positions' input.
         mask: the attention mask's input.
+        gpus: the number of GPUs.
     """
 
     model: Model
@@ -53,6 +55,7 @@ class Pass:
     homes: Mapping[str, int]
     position: Node
     mask: Node
+    gpus: int
 
     def weight(self, layer: int, name: str) -> Node | None:
         """Return a layer's weights by their short name, or None where it has none."""
@@ -61,7 +64,7 @@ class Pass:
             return None
         tensor = self.model.tensors[full]
         padding = -tensor.ne[0] % 512 if tensor.type.block > 1 else 0  # ggml-cuda.cu:746
-        size = tensor.nbytes + (row_bytes(tensor.type, padding) if padding % tensor.type.block == 0 and padding else 0)
+        size = tensor.nbytes + (whole_row_bytes(tensor.type, padding) if padding else 0)
         return self.graph.weight(size, self.homes[full])
 
     def need(self, layer: int, name: str) -> Node:
@@ -122,16 +125,15 @@ def latent_attention(run: Pass, layer: int, source: Node, cache: Node, *, expand
     graph.expand(k_rope)
     compressed = norm(run, compressed, rank, run.weight(layer, "attn_kv_a_norm.weight"))
     graph.expand(graph.store(graph.op("concat", rank + rope, graph.view(k_rope), compressed), cache))
-    row = row_bytes(run.cache_type, rank + rope)
+    row = whole_row_bytes(run.cache_type, rank + rope)
     if expand:
         cur = _expanded(run, layer, (q_rope, q_nope), cache, row)
     else:
-        wk_b = run.need(layer, "attn_k_b.weight")
-        absorbed = graph.op("mul_mat", rank * heads, wk_b, graph.view(q_nope))
+        absorbed = graph.op("mul_mat", rank * heads, _half(run, layer, "attn_k_b.weight"), graph.view(q_nope))
         q_full = graph.op("concat", (rank + rope) * heads, graph.view(q_rope), absorbed)
         keys, values = graph.view(cache, row * run.n_kv), graph.view(cache, row * run.n_kv)
         attended = graph.op("flash_attn", rank * heads, q_full, keys, values, run.mask)
-        kqv = graph.op("mul_mat", value * heads, run.need(layer, "attn_v_b.weight"), graph.view(attended))
+        kqv = graph.op("mul_mat", value * heads, _half(run, layer, "attn_v_b.weight"), graph.view(attended))
         cur = graph.view(graph.op("cont", value * heads, graph.view(kqv)))
     graph.expand(cur)
     return graph.op("mul_mat", model.n_embd, run.need(layer, "attn_output.weight"), cur)
@@ -142,6 +144,10 @@ def _projections(run: Pass, layer: int, cur: Node) -> tuple[Node, Node, Node]:
     model, graph = run.model, run.graph
     width = model.head_k * model.n_head[layer]
     latent_width = model.kv_rank + model.n_rot
+    if not model.q_rank and run.merged:
+        merged = graph.op("mul_mat", width + latent_width, run.need(layer, "attn_q.weight"), cur)
+        q, latent = graph.view(merged), graph.view(merged)
+        return q, latent, latent
     if not model.q_rank:
         q = graph.op("mul_mat", width, run.need(layer, "attn_q.weight"), cur)
         latent = graph.op("mul_mat", latent_width, run.need(layer, "attn_kv_a_mqa.weight"), cur)
@@ -161,47 +167,45 @@ def _projections(run: Pass, layer: int, cur: Node) -> tuple[Node, Node, Node]:
     return graph.op("mul_mat", width, q_b, norm(run, q_a, model.q_rank, q_norm)), latent, latent
 
 
+def _half(run: Pass, layer: int, name: str) -> Node:
+    """Return `attn_k_b` or `attn_v_b`, from the file or computed at load."""
+    weight = run.weight(layer, name)
+    if weight is not None:
+        return weight
+    size = computed_weights(run.model, layer, 1).get(name, 0)
+    return run.graph.weight(size, run.homes[latent_source(run.model, layer)])
+
+
 def _expanded(run: Pass, layer: int, q: tuple[Node, Node], cache: Node, row: int) -> Node:
     """Expand K and V for some heads at a time and attend (build_deepseek2.cpp:490-600)."""
     model, graph, n_kv = run.model, run.graph, run.n_kv
     heads, rope = model.n_head[layer], model.n_rot
     nope, value = model.head_k - rope, model.head_v
-    home = run.homes[f"blk.{layer}.attn_k_b.weight"]
-    wkv_b = graph.weight(0, home)
+    wkv_b = graph.weight(0, run.homes[latent_source(model, layer)])
     at_once = heads_per_step(heads, (nope + value) * heads * n_kv * F32 // 2**20, run.max_batch)
-    slice_bytes = wkv_b_row_bytes(model) * (nope + value) * at_once
+    slice_bytes = kv_b_row_bytes(model, layer) * (nope + value) * at_once
     latent = graph.view(cache, row * n_kv)
     rotated = graph.view(cache, row * n_kv)
-    if run.cache_type.name != "f16":  # a copy in f16, since repeating quantised rows is not trusted (line 520)
-        rotated = graph.op("cast", rope, rotated, rows=n_kv, unit=F16)
-    k_rope = graph.op("repeat", rope * at_once, rotated, rows=n_kv, unit=F16)
+    unit = run.cache_type.bytes / run.cache_type.block
+    if run.gpus and run.cache_type.name != "f16":  # f16, since repeating quantised rows is not trusted (lines 515-520)
+        unit = F16
+        rotated = graph.op("cast", rope, rotated, rows=n_kv, unit=unit)
+    k_rope = graph.op("repeat", rope * at_once, rotated, rows=n_kv, unit=unit)
     q_full = graph.view(graph.op("concat", (rope + nope) * heads, *q))
     graph.expand(q_full)
     cur: Node | None = None
     for step in range(heads // at_once):
         both = graph.op("mul_mat", (nope + value) * at_once, graph.view(wkv_b, slice_bytes), latent, rows=n_kv)
-        v = graph.op("cast", value * at_once, graph.view(both), rows=n_kv, unit=F16)
-        k_nope = graph.op("cast", nope * at_once, graph.view(both), rows=n_kv, unit=F16)
+        v = graph.op("cast", value * at_once, graph.view(both), rows=n_kv, unit=unit)
+        k_nope = graph.op("cast", nope * at_once, graph.view(both), rows=n_kv, unit=unit)
         graph.expand(k_nope)
         graph.expand(v)
-        k = graph.expand(graph.op("concat", (rope + nope) * at_once, k_rope, k_nope, rows=n_kv, unit=F16))
+        k = graph.expand(graph.op("concat", (rope + nope) * at_once, k_rope, k_nope, rows=n_kv, unit=unit))
         piece = graph.view(graph.op("flash_attn", value * at_once, graph.view(q_full), k, v, run.mask))
         cur = graph.op("concat", value * at_once * (step + 1), cur, piece) if cur else piece
         graph.expand(cur)
     assert cur is not None
     return cur
-
-
-def wkv_b_row_bytes(model: Model) -> int:
-    """Return the bytes of a row of the `wkv_b` that MLA 2 and 3 compute: q8_0, f16 or bf16 (llama.cpp:2836)."""
-    types = {
-        tensor.type.name
-        for name in ("attn_k_b.weight", "attn_v_b.weight")
-        if (tensor := model.tensor(0, name)) is not None
-    }
-    kind = type_named(types.pop() if types in ({"bf16"}, {"f16"}) else "q8_0")
-    assert kind is not None
-    return row_bytes(kind, model.kv_rank)
 
 
 def grouped_attention(run: Pass, layer: int, source: Node, cache: tuple[Node, Node], outputs: Node | None) -> Node:
@@ -233,7 +237,7 @@ def grouped_attention(run: Pass, layer: int, source: Node, cache: tuple[Node, No
             bias = run.weight(layer, f"{name}.bias")
             if bias is not None:
                 made[index] = graph.expand(graph.op("add", wide, made[index], bias))
-        q, k, v = graph.view(made[0], same_layout=True), graph.view(made[1], same_layout=True), made[2]
+        q, k, v = graph.view(made[0]), graph.view(made[1]), made[2]
     for which, wide in (("q", width), ("k", width_k)):
         weight = run.weight(layer, f"attn_{which}_norm.weight")
         if weight is not None:
@@ -246,8 +250,8 @@ def grouped_attention(run: Pass, layer: int, source: Node, cache: tuple[Node, No
     graph.expand(v)
     graph.expand(graph.store(k, cache[0]))
     graph.expand(graph.store(v, cache[1]))
-    keys = graph.view(cache[0], row_bytes(run.cache_type, model.head_k) * heads_kv * run.n_kv)
-    values = graph.view(cache[1], row_bytes(run.cache_type, model.head_v) * heads_kv * run.n_kv)
+    keys = graph.view(cache[0], whole_row_bytes(run.cache_type, model.head_k) * heads_kv * run.n_kv)
+    values = graph.view(cache[1], whole_row_bytes(run.cache_type, model.head_v) * heads_kv * run.n_kv)
     attended = graph.view(graph.op("flash_attn", model.head_v * heads, graph.view(q), keys, values, run.mask))
     graph.expand(attended)
     cur = graph.op("mul_mat", model.n_embd, run.need(layer, "attn_output.weight"), attended)

@@ -120,20 +120,45 @@ def _shorter_context(placement: Placement) -> Iterator[Change]:
     model, flags = placement.model, placement.flags
     steps = (placement.n_ctx - _SHORTEST_CONTEXT) // _CONTEXT_STEP
 
-    def context(fewer: int) -> Flags:
-        return replace(flags, ctx_size=(placement.n_ctx // _CONTEXT_STEP - fewer) * _CONTEXT_STEP)
+    def shortened(fewer: int) -> Placement:
+        length = (placement.n_ctx // _CONTEXT_STEP - fewer) * _CONTEXT_STEP
+        return place(model, replace(flags, ctx_size=length), placement.machine)
 
-    fewer = _fewest(steps, lambda fewer: place(model, context(fewer), placement.machine).fits)
+    if steps < 1:
+        return
+    shortest = shortened(steps)
+    if not shortest.fits:
+        return
+    # What a context takes grows nearly evenly with its length, so the answer is close to where a line crosses.
+    shares = [
+        device.over / (device.total - least.total)
+        for device, least in zip(placement.devices, shortest.devices, strict=True)
+        if device.over
+    ]
+    fewer = _fewest(steps, lambda fewer: shortened(fewer).fits, guess=round(steps * max(shares, default=0)))
     if fewer:
-        result = place(model, context(fewer), placement.machine)
+        result = shortened(fewer)
         yield Change(f"-c {result.flags.ctx_size}: a shorter context", result)
 
 
-def _fewest(most: int, fits: Callable[[int], bool]) -> int | None:
-    """Return the smallest number from 1 to `most` that fits, taking it that more always fits better; None if none."""
+def _fewest(most: int, fits: Callable[[int], bool], guess: int = 0) -> int | None:
+    """Return the smallest number from 1 to `most` that fits, taking it that more always fits better; None if none.
+
+    Args:
+        most: the largest number to try.
+        fits: whether a number does.
+        guess: where to look first; 0: in the middle.
+    """
     if most < 1 or not fits(most):
         return None
-    low, high = 1, most
+    low, high, step = 1, most, 1
+    probe = guess
+    while low <= probe < high:
+        if fits(probe):
+            high, probe = probe, probe - step
+        else:
+            low, probe = probe + 1, probe + step
+        step *= 2
     while low < high:
         middle = (low + high) // 2
         if fits(middle):

@@ -37,7 +37,9 @@ def feed_forward(run: Pass, layer: int, source: Node, rows: int) -> Node:
             else routed
         )
         return graph.op("add", model.n_embd, out, source, rows=rows)
-    routed = graph.expand(graph.op("add", model.n_embd, routed, source, rows=rows))
+    # A llama of experts (Mixtral) adds the normed input instead (build_llama.cpp:169-182).
+    added = cur if model.architecture == "llama" else source
+    routed = graph.expand(graph.op("add", model.n_embd, routed, added, rows=rows))
     if not has_shared:
         return routed
     shared = _dense(run, layer, cur, rows, "_shexp")
@@ -74,9 +76,11 @@ def _experts(run: Pass, layer: int, cur: Node, rows: int) -> Node:
     sorted_ = graph.op("argsort", of, biased, rows=rows)
     chosen = graph.view(sorted_)
     weights = graph.op("get_rows", used, graph.view(probs), chosen, rows=rows)
-    flat = graph.view(weights, same_layout=True)
-    weights = graph.op("div", used, flat, graph.op("sum_rows", 1, flat, rows=rows), rows=rows)
-    weights = graph.op("scale", used, graph.view(weights, same_layout=True), rows=rows)
+    if model.norms_experts:
+        flat = graph.view(weights)
+        weights = graph.view(graph.op("div", used, flat, graph.op("sum_rows", 1, flat, rows=rows), rows=rows))
+    if model.scales_experts:
+        weights = graph.op("scale", used, weights, rows=rows)
     graph.expand(weights)
     tokens = graph.view(cur)
     merged = model.tensor(layer, "ffn_gate_up_exps.weight")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gpubox.catalogue.options import Catalogue
     from gpubox.ggml_types import GgmlType
 
+LEAST_ATTENTION_BATCH = 128  # MiB
 ALL_LAYERS = 999  # what -cmoe stands for (common.cpp:2098)
 
 
@@ -179,6 +180,10 @@ def _clamped(flags: Flags) -> Flags:
         flags,
         n_gpu_layers=max(flags.n_gpu_layers, 0),  # -1 leaves the library's own default, 0 (common.cpp:4139)
         batch_size=batch,
+        # A cap from 1 to 127 is raised (common.cpp:1898).
+        attention_max_batch=max(flags.attention_max_batch, LEAST_ATTENTION_BATCH)
+        if flags.attention_max_batch > 0
+        else 0,
         ubatch_size=min(batch, flags.ubatch_size),
         mmap=flags.mmap and not flags.repack,
     )

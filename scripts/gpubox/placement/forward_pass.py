@@ -6,9 +6,10 @@ run of them is represented by one or two; `representatives` off computes them al
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from gpubox.placement.attention import Pass, grouped_attention, latent_attention, mask_bytes, norm
 from gpubox.placement.feed_forward import feed_forward
@@ -16,7 +17,7 @@ from gpubox.placement.scheduler import compute_buffers
 from gpubox.placement.tensor_graph import F32, I32, TensorGraph
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from gpubox.placement.flags import Flags
     from gpubox.placement.model import Model
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _FEWEST_FOR_PP = 128  # tokens from which MLA 2 and 3 expand K and V (build_deepseek2.cpp:776)
 _UNUSED = ("indexer.", "nextn.")  # loaded, but no part of the graph
+
+# Searches place a model dozens of times, and most of their graphs are alike.
+_sized: WeakKeyDictionary[Model, dict[Hashable, tuple[int, ...]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class Setting:
 
 def main_compute_buffers(setting: Setting) -> list[int]:
     """Return the compute buffers of the main context by device, the host last; bytes."""
+    layers = _representatives(setting)
+    return _remembered("main", setting, layers, lambda: _main(setting, layers))
+
+
+def _main(setting: Setting, layers: Sequence[int]) -> list[int]:
     model, flags = setting.model, setting.flags
     tokens = min(flags.ubatch_size, setting.n_ctx)
     run = _begin(setting, tokens)
@@ -63,8 +72,6 @@ def main_compute_buffers(setting: Setting) -> list[int]:
     mtp = flags.mtp and model.n_draft > 0
     kept = tokens if mtp else min(flags.worst_graph_tokens or tokens, tokens)
     outputs = None if mtp else graph.input(kept * I32)
-    every = range(model.n_layer - model.n_draft)
-    layers = _representatives(setting) if setting.representatives else list(every)
     for layer in layers:
         last = layer == layers[-1]
         cur = _layer(run, setting, layer, cur, outputs if last else None)
@@ -75,6 +82,10 @@ def main_compute_buffers(setting: Setting) -> list[int]:
 
 def draft_compute_buffers(setting: Setting) -> list[int]:
     """Return the compute buffers of the MTP context by device, the host last; bytes (build_deepseek2.cpp:960)."""
+    return _remembered("draft", setting, [setting.model.n_layer - 1], lambda: _draft(setting))
+
+
+def _draft(setting: Setting) -> list[int]:
     model, flags = setting.model, setting.flags
     tokens = min(flags.ubatch_size, setting.n_ctx)
     kept = min(flags.worst_graph_tokens or tokens, tokens)
@@ -95,6 +106,23 @@ def draft_compute_buffers(setting: Setting) -> list[int]:
     return compute_buffers(graph, setting.gpus)
 
 
+def _remembered(context: str, setting: Setting, layers: Sequence[int], compute: Callable[[], list[int]]) -> list[int]:
+    """Return what `compute` gives for these layers, from memory where such a graph was sized before."""
+    graphs = _sized.setdefault(setting.model, {})
+    homes = [setting.homes.get(name) for name in ("token_embd.weight", "output_norm.weight", "output.weight")]
+    placing = {"overrides": (), "n_gpu_layers": 0, "n_cpu_moe": 0, "tensor_split": (), "ctx_size": 0}
+    key = (
+        context,
+        replace(setting.flags, **placing),  # type: ignore[arg-type]  # the fields that only move weights
+        (setting.n_ctx, setting.mla, setting.merged, setting.gpus),
+        tuple(homes),
+        tuple(_signature(setting, layer) for layer in layers),
+    )
+    if key not in graphs:
+        graphs[key] = tuple(compute())
+    return list(graphs[key])
+
+
 def _begin(setting: Setting, tokens: int) -> Pass:
     graph = TensorGraph(tokens)
     flags = setting.flags
@@ -111,6 +139,7 @@ def _begin(setting: Setting, tokens: int) -> Pass:
         homes=setting.homes,
         position=graph.input(tokens * I32),
         mask=graph.input(mask_bytes(setting.n_ctx, tokens)),
+        gpus=setting.gpus,
     )
 
 
@@ -139,6 +168,8 @@ def _representatives(setting: Setting) -> list[int]:
     """Return the layers that stand for all: two of the first run of equal ones, one of later runs, the model's last."""
     model = setting.model
     layers = range(model.n_layer - model.n_draft)
+    if not setting.representatives:
+        return list(layers)
     chosen: list[int] = []
     met: set[object] = set()
     for signature, run in groupby(layers, key=lambda layer: _signature(setting, layer)):

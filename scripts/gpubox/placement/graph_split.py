@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpubox.ggml_types import row_bytes, tensor_bytes
+from gpubox.ggml_types import tensor_bytes, whole_row_bytes
 from gpubox.placement.kv_cache import layer_cache_bytes
 from gpubox.placement.overrides import HOST
 
@@ -179,4 +179,4 @@ def _transposed_bytes(model: Model, layer: int, heads: int) -> int:
     tensor = model.tensor(layer, "attn_k_b.weight")
     if tensor is None:
         return 0
-    return row_bytes(tensor.type, model.kv_rank) * (model.head_k - model.n_rot) * heads
+    return whole_row_bytes(tensor.type, model.kv_rank) * (model.head_k - model.n_rot) * heads

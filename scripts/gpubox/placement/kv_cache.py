@@ -1,14 +1,15 @@
 """The KV cache, by layer.
 
 Source: llama_model::cache_size (llama-model.cpp:2104) and llama_kv_cache_init (llama.cpp:812-1180) of ik_llama.cpp at
-29a54f4. With MLA and flash attention it is one tensor of K's type, [kv_rank + n_rot, n_ctx]; MLA 1 and 3 do not differ.
+29a54f4. With MLA and flash attention it is one tensor of K's type, [kv_rank + n_rot, n_ctx]; MLA 1 and 3 do not differ. A type
+whose blocks a head does not divide into, at which the engine aborts, is the lint's business.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpubox.ggml_types import row_bytes
+from gpubox.ggml_types import whole_row_bytes
 from gpubox.placement.weights import gpu_bytes
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ def _tensors(model: Model, flags: Flags, layer: int, n_ctx: int, mla: int) -> li
     if model.mla and mla:
         width = model.kv_rank + model.n_rot
         whole = v_type if mla > 1 and not flags.flash_attn else k_type
-        latent = (whole, width, row_bytes(whole, width) * n_ctx)
+        latent = (whole, width, whole_row_bytes(whole, width) * n_ctx)
         if flags.flash_attn or mla > 1:
             return [latent]
         values = model.kv_rank * n_ctx
-        return [latent, (v_type, values, row_bytes(v_type, values))]
+        return [latent, (v_type, values, whole_row_bytes(v_type, values))]
     heads = model.n_head_kv[layer]
-    k_bytes = row_bytes(k_type, model.head_k) * heads * n_ctx
+    k_bytes = whole_row_bytes(k_type, model.head_k) * heads * n_ctx
     values = model.head_v * heads
-    return [(k_type, model.head_k, k_bytes), (v_type, values * n_ctx, row_bytes(v_type, values) * n_ctx)]
+    return [(k_type, model.head_k, k_bytes), (v_type, values * n_ctx, whole_row_bytes(v_type, values) * n_ctx)]

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpubox.ggml_types import row_bytes, type_named
+from gpubox.ggml_types import type_named, whole_row_bytes
 from gpubox.placement.kv_cache import layer_cache_bytes
 from gpubox.placement.model import is_expert
 from gpubox.placement.sizes import MIB
@@ -142,7 +142,7 @@ def _believed_wkv_b(model: Model, layer: int) -> float:
     assert q8_0 is not None
     kind = q8_0 if k_b.type.block > 1 else k_b.type
     heads = v_b.ne[2] if len(v_b.ne) > 2 else 1
-    return float(row_bytes(kind, v_b.ne[0]) * (v_b.ne[1] + k_b.ne[1]) * heads * 2)
+    return float(whole_row_bytes(kind, v_b.ne[0]) * (v_b.ne[1] + k_b.ne[1]) * heads * 2)
 
 
 def _believed_expansion(model: Model, flags: Flags, layer: int, n_ctx: int, mla: int) -> float:

@@ -19,9 +19,11 @@ class Machine:
         ram: of the host; None where it is not known.
         cores: physical cores; None where not known.
         total_gpus: GPUs of the box, where a profile uses only some of them.
+        whole: whether the GPUs' memory is all that they have, and not what was free.
     """
 
     gpus: tuple[int, ...]
     ram: int | None = None
     cores: int | None = None
     total_gpus: int | None = None
+    whole: bool = False

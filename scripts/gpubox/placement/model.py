@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpubox.errors import ModelFileError
+from gpubox.placement.header_numbers import MAX_CONTEXT, MAX_LAYERS, by_layer, number, scales_experts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,10 @@ MERGES_UP_GATE = frozenset(
 )  # fmt: skip  # the engine's list
 # Architectures that obey `-ger` (build-context.cpp:1104).
 GROUPS_EXPERTS = frozenset({"bailingmoe2"})
+# Architectures whose experts' weights are normed and scaled as the header says; others are normed and not scaled.
+WEIGHS_EXPERTS_BY_HEADER = frozenset(
+    {"bailingmoe2", "deepseek2", "dots1", "glm-dsa", "glm4moe", "laguna", "minimax-m3", "mistral4", "step35"}
+)
 # Architectures with a wired MTP layer (llama.cpp:7091).
 MTP_ARCHITECTURES = frozenset({"glm4moe", "glm-dsa", "qwen35", "qwen35moe", "gemma4"})
 
@@ -44,7 +49,7 @@ _BLOCK = re.compile(r"blk\.(\d+)\.")
 _EXPERTS = re.compile(r"\.ffn_(up|gate|down|gate_up)_exps\.(weight|bias|scale)$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one header's model is itself alone
 class Model:
     """What a header says about memory.
 
@@ -65,6 +70,8 @@ class Model:
         kv_rank: rank of MLA's compressed K and V; 0 without MLA.
         n_expert: routed experts of a layer.
         n_expert_used: experts that a token goes through.
+        norms_experts: whether the weights of a token's experts are made to add up to 1.
+        scales_experts: whether they are then scaled.
         tensors: by name.
         layers: the names of each layer's tensors, in file order.
     """
@@ -85,6 +92,8 @@ class Model:
     kv_rank: int
     n_expert: int
     n_expert_used: int
+    norms_experts: bool
+    scales_experts: bool
     tensors: Mapping[str, Tensor]
     layers: tuple[tuple[str, ...], ...]
 
@@ -126,20 +135,21 @@ def read_model(header: GgufHeader) -> Model:
     """Return what a header says about memory.
 
     Raises:
-        ModelFileError: a number that the engine needs is missing.
+        ModelFileError: a number or a tensor that the engine needs is missing, or can't be.
     """
-    n_layer = header.meta_int("block_count")
-    n_embd = header.meta_int("embedding_length")
-    heads = _by_layer(header, "attention.head_count", n_layer, 1)
-    heads_kv = _by_layer(header, "attention.head_count_kv", n_layer, heads[0])
+    n_layer = number(header, "block_count", most=MAX_LAYERS, least=1)
+    n_embd = number(header, "embedding_length", least=1)
+    heads = by_layer(header, "attention.head_count", n_layer, 1)
+    heads_kv = by_layer(header, "attention.head_count_kv", n_layer, heads[0])
+    by_header = header.architecture in WEIGHS_EXPERTS_BY_HEADER
     mla = header.architecture in MLA_ARCHITECTURES
-    head_k = _number(header, "attention.key_length", n_embd // max(*heads, 1))
-    head_v = _number(header, "attention.value_length", n_embd // max(*heads, 1))
+    head_k = number(header, "attention.key_length", n_embd // max(*heads, 1))
+    head_v = number(header, "attention.value_length", n_embd // max(*heads, 1))
     if mla and heads_kv[0] == 1:
         # Files of llama.cpp hold one K and V head for all; the engine undoes it (hparams.cpp:1075 and 1628).
         heads_kv = heads
-        head_k = _number(header, "attention.key_length_mla", 192)
-        head_v = _number(header, "attention.value_length_mla", 128)
+        head_k = number(header, "attention.key_length_mla", 192)
+        head_v = number(header, "attention.value_length_mla", 128)
     tensors = {tensor.name: tensor for tensor in header.tensors}
     layers: list[list[str]] = [[] for _ in range(n_layer)]
     for name in tensors:
@@ -149,37 +159,56 @@ def read_model(header: GgufHeader) -> Model:
     embedding = tensors.get("token_embd.weight")
     if embedding is None or len(embedding.ne) < 2:
         raise ModelFileError(header.place, "has no tensor 'token_embd.weight'", "name a language model")
-    return Model(
+    model = Model(
         header=header,
         architecture=header.architecture,
         n_layer=n_layer,
-        n_draft=min(_number(header, "nextn_predict_layers", 0), n_layer),
+        n_draft=min(number(header, "nextn_predict_layers", 0), n_layer),
         n_embd=n_embd,
         n_vocab=embedding.ne[1],
-        n_ctx_train=_number(header, "context_length", 0),
+        n_ctx_train=number(header, "context_length", 0, most=MAX_CONTEXT),
         n_head=heads,
         n_head_kv=heads_kv,
         head_k=head_k,
         head_v=head_v,
-        n_rot=_number(header, "rope.dimension_count", head_k),
-        q_rank=_number(header, "attention.q_lora_rank", 0),
-        kv_rank=_number(header, "attention.kv_lora_rank", 0) if mla else 0,
-        n_expert=_number(header, "expert_count", 0),
-        n_expert_used=_number(header, "expert_used_count", 0),
+        n_rot=number(header, "rope.dimension_count", head_k),
+        q_rank=number(header, "attention.q_lora_rank", 0),
+        kv_rank=number(header, "attention.kv_lora_rank", 0) if mla else 0,
+        n_expert=number(header, "expert_count", 0),
+        n_expert_used=number(header, "expert_used_count", 0),
+        norms_experts=not by_header or header.meta("expert_weights_norm") is True,
+        scales_experts=by_header and scales_experts(header),
         tensors=tensors,
         layers=tuple(tuple(names) for names in layers),
     )
+    if model.n_rot > model.head_k:
+        fault = f"rotates {model.n_rot} elements of heads that have {model.head_k}"
+        raise ModelFileError(header.place, fault, "convert the model again")
+    if model.n_expert_used > model.n_expert:
+        fault = f"uses {model.n_expert_used} of {model.n_expert} experts"
+        raise ModelFileError(header.place, fault, "convert the model again")
+    _check_tensors(model)
+    return model
 
 
-def _number(header: GgufHeader, key: str, default: int) -> int:
-    value = header.meta(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else default
+# Matrices whose rows are counted, by the start of their short names.
+_MATRICES = ("ffn_up", "ffn_gate", "ffn_down", "attn_k_b", "attn_v_b", "attn_kv_b")
 
 
-def _by_layer(header: GgufHeader, key: str, n_layer: int, default: int) -> tuple[int, ...]:
-    """Return a number for each layer from one number or an array of them."""
-    value = header.meta(key)
-    if isinstance(value, tuple) and value and all(isinstance(item, int) for item in value):
-        numbers = [int(item) for item in value]
-        return tuple((numbers + numbers[-1:] * n_layer)[:n_layer])
-    return (value if isinstance(value, int) and not isinstance(value, bool) else default,) * n_layer
+def _check_tensors(model: Model) -> None:
+    """Refuse a model whose layers lack what the engine can't do without, or whose matrices are none."""
+    place, remedy = model.header.place, "convert the model again"
+    for layer, names in enumerate(model.layers):
+        prefix = f"blk.{layer}."
+        for name in names:
+            is_matrix = name.startswith(_MATRICES, len(prefix)) and name.endswith(".weight")
+            least = 3 if is_expert(name) else 2
+            if is_matrix and "norm" not in name and len(model.tensors[name].ne) < least:
+                raise ModelFileError(place, f"tensor {name!r} has fewer than {least} dimensions", remedy)
+        has_both = model.tensor(layer, "attn_k_b.weight") and model.tensor(layer, "attn_v_b.weight")
+        if model.mla and not model.n_head[layer]:
+            raise ModelFileError(place, f"layer {layer} has latent attention and no heads", remedy)
+        if model.mla and not has_both and model.tensor(layer, "attn_kv_b.weight") is None:
+            raise ModelFileError(
+                place, f"layer {layer} has no latent attention: '{prefix}attn_kv_b.weight' is missing", remedy
+            )

@@ -77,7 +77,10 @@ def rules_of(flags: Flags, n_layer: int, gpus: int, layer_devices: Sequence[int]
         gpus: the number of GPUs.
         layer_devices: the GPU that each layer is given by the layer split, also of those that stay on the host.
     """
-    rules = [Rule(pattern, device_number(buffer), index) for index, (pattern, buffer) in enumerate(flags.overrides)]
+    rules = []
+    for index, (pattern, buffer) in enumerate(flags.overrides):
+        device = device_number(buffer)
+        rules.append(Rule(pattern, None if device is not None and device >= gpus else device, index))
     layers = cpu_expert_layers(flags, n_layer, gpus, layer_devices)
     if layers:  # one rule a layer for the engine; they say the same
         numbers = "|".join(map(str, sorted(layers)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from gpubox.placement.attention import wkv_b_row_bytes
 from gpubox.placement.cuda_pools import bytes_at_ready, growth
 from gpubox.placement.forward_pass import Setting, draft_compute_buffers, main_compute_buffers
 from gpubox.placement.graph_split import split_by_graph
 from gpubox.placement.kv_cache import context_cells, layer_cache_bytes
+from gpubox.placement.latent_weights import computed_weights, latent_source
 from gpubox.placement.layer_split import MARGIN, assign_layers, layer_sizes, split_points
 from gpubox.placement.machine import CUDA_CONTEXT
 from gpubox.placement.model import GRAPH_ARCHITECTURES, MTP_ARCHITECTURES
@@ -39,7 +39,7 @@ class Device:
         kv: the KV cache, that of the MTP context included.
         compute: the compute buffer, as the server prints it.
         draft_compute: that of the MTP context.
-        wkv_b: what MLA 2 and 3 compute from the weights at load.
+        wkv_b: what latent attention computes from the weights at load.
         cuda: the CUDA context and pools, when the server is ready.
         pools: what the first long prompt adds to them.
         outputs: logits and embeddings that the host keeps of a batch.
@@ -215,18 +215,23 @@ def walk_layers(model: Model, flags: Flags, gpus: Sequence[int], mla: int) -> li
     """Return the GPU that the layer split gives each layer and the output, whether or not they go there."""
     if not gpus:
         return [HOST] * (model.n_layer + 1)
-    shares = list(flags.tensor_split[: len(gpus)]) + [0.0] * (len(gpus) - len(flags.tensor_split))
-    if not any(shares):
-        shares = [float(max(free - CUDA_CONTEXT - MARGIN, 0)) for free in gpus]
+    shares = _shares(flags, gpus)
     sizes = layer_sizes(model, flags, flags.ctx_size or model.n_ctx_train, mla)
     first = max(model.n_layer - flags.n_gpu_layers, 0)
     last = model.n_layer + (flags.n_gpu_layers > model.n_layer)
     return assign_layers(sizes, split_points(shares), first, last, model.n_layer)
 
 
+def _shares(flags: Flags, gpus: Sequence[int]) -> list[float]:
+    """Return each GPU's share: as asked, 0 where nothing is said, or by free memory."""
+    asked = list(flags.tensor_split[: len(gpus)]) + [0.0] * (len(gpus) - len(flags.tensor_split))
+    return asked if any(asked) else [float(max(free - CUDA_CONTEXT - MARGIN, 0)) for free in gpus]
+
+
 def _layer_devices(model: Model, flags: Flags, walked: Sequence[int], first: int) -> list[int]:
     """Return the device of each layer and of the output (llama.cpp:3784-3853)."""
-    target = [flags.main_gpu] * len(walked) if flags.split_mode == "none" else list(walked)
+    main = min(max(flags.main_gpu, 0), max(walked, default=0))
+    target = [main] * len(walked) if flags.split_mode == "none" else list(walked)
     devices = [HOST if layer < first else target[layer] for layer in range(model.n_layer)]
     with_output = flags.n_gpu_layers > model.n_layer
     output = target[-1] if with_output else HOST
@@ -250,14 +255,11 @@ def _add_layers(
 
 
 def _add_wkv_b(made: Sequence[Device], model: Model, weights: Weights, mla: int) -> None:
-    """Add what MLA 2 and 3 compute at load where the file lacks `attn_kv_b` (llm_prepare_mla, llama.cpp:2745)."""
-    if mla < 2:
-        return
-    row = wkv_b_row_bytes(model)
+    """Add what latent attention computes at load to the device that holds what it is computed from."""
     for layer in range(model.n_layer):
-        home = weights.homes.get(f"blk.{layer}.attn_k_b.weight")
-        if home is not None and model.tensor(layer, "attn_kv_b.weight") is None:
-            made[home].wkv_b += row * (model.head_k - model.n_rot + model.head_v) * model.n_head[layer]
+        home = weights.homes.get(latent_source(model, layer))
+        if home is not None:
+            made[home].wkv_b += sum(computed_weights(model, layer, mla).values())
 
 
 def _spread(
@@ -272,7 +274,7 @@ def _spread(
     first: int,
 ) -> None:
     """Replace whole layers by their shares in split mode graph."""
-    shares = list(flags.tensor_split[: len(gpus)]) or [float(max(free - CUDA_CONTEXT - MARGIN, 0)) for free in gpus]
+    shares = _shares(flags, gpus)
     # A tensor that an override moved stays whole.
     homes = {name: HOST if name in weights.taken_by else home for name, home in weights.homes.items()}
     split = split_by_graph(model, flags, split_points(shares), homes, n_ctx=n_ctx, mla=mla, first=first)
@@ -283,7 +285,6 @@ def _spread(
         for name in model.layers[layer]:
             if ".indexer." in name and name in weights.homes:
                 made[weights.homes[name]].weights -= model.tensors[name].nbytes
-    row = wkv_b_row_bytes(model) if mla > 1 else 0
     spread_layers = range(first, model.n_layer - model.n_draft)
     for gpu, device in enumerate(made[:-1]):
         device.kv = split.kv[gpu]
@@ -291,9 +292,9 @@ def _spread(
         device.wkv_b += split.transposed[gpu]
         device.layers = list(spread_layers)
     for layer in spread_layers:
-        home = weights.homes.get(f"blk.{layer}.attn_k_b.weight", HOST)
-        if mla > 1 and home != HOST:
-            made[home].wkv_b -= row * (model.head_k - model.n_rot + model.head_v) * model.n_head[layer]
+        home = weights.homes.get(latent_source(model, layer), HOST)
+        if home != HOST:
+            made[home].wkv_b -= sum(computed_weights(model, layer, mla).values())
 
 
 def _add_compute(

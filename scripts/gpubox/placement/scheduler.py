@@ -29,12 +29,12 @@ def compute_buffers(graph: TensorGraph, devices: int) -> list[int]:
         devices: the number of GPUs.
     """
     host = devices
-    placed = _assign(graph.nodes, host)
+    _assign(graph.nodes, host)
     for node in graph.inputs:
-        placed[id(node)] = host
-    program, placed = _split(graph.nodes, placed, host)
+        node.device = host
+    program = _split(graph.nodes)
     alignments = [GPU_ALIGNMENT] * devices + [HOST_ALIGNMENT]
-    return _Allocation(program, placed, alignments).peaks(graph.inputs)
+    return _peaks(program, graph.inputs, [BestFit(alignment) for alignment in alignments])
 
 
 def _own_device(node: Node, host: int) -> int | None:
@@ -49,7 +49,7 @@ def _own_device(node: Node, host: int) -> int | None:
     return None
 
 
-def _assign(nodes: Sequence[Node], host: int) -> dict[int, int]:
+def _assign(nodes: Sequence[Node], host: int) -> None:
     """Give every node a device: its own, else that of a GPU neighbour, else that of any neighbour (passes 1 to 4)."""
     computed = [node for node in nodes if node.op != "view"]
     devices = [_own_device(node, host) for node in computed]
@@ -62,36 +62,29 @@ def _assign(nodes: Sequence[Node], host: int) -> dict[int, int]:
                 devices[index] = current
             else:
                 current = device if over_host or device != host else None
-    placed = {id(node): host if device is None else device for node, device in zip(computed, devices, strict=True)}
+    for node, device in zip(computed, devices, strict=True):
+        node.device = host if device is None else device
     for node in nodes:
-        if node.op == "view":
+        if node.op == "view" and node.device is None:
             assert node.root is not None
-            home = node.root.home
-            placed[id(node)] = placed.get(id(node.root), host) if home is None else home
-    return placed
+            node.device = host if node.root.device is None else node.root.device
 
 
-def _split(nodes: Sequence[Node], placed: dict[int, int], host: int) -> tuple[list[Node], dict[int, int]]:
+def _split(nodes: Sequence[Node]) -> list[Node]:
     """Cut the graph where the device changes, and add copies of what lies elsewhere (pass 5).
 
     Returns:
-        The nodes in the order in which they are allocated, with copies at the start of their split; and their devices.
+        The nodes in the order in which they are allocated, with copies at the start of their split.
     """
     program: list[Node] = []
-    placed = dict(placed)
     copies: dict[tuple[int, int], Node] = {}
     pending: list[Node] = []  # nodes of the current split
     fetched: list[Node] = []  # what the current split copies
     current: int | None = None
 
-    def device_of(node: Node) -> int:
-        home = node.home if node.root is None else node.root.home
-        return placed.get(id(node), host) if home is None else home
-
     def close() -> None:
         for source in fetched:
             dependency = Node("none", 0, None, [source], root=source.root or source)
-            placed[id(dependency)] = device_of(source)
             copy = copies[id(source), current]  # type: ignore[index]  # a split with nodes has a device
             program.extend((dependency, copy))
         program.extend(pending)
@@ -102,86 +95,82 @@ def _split(nodes: Sequence[Node], placed: dict[int, int], host: int) -> tuple[li
         if node.op == "view":
             pending.append(node)
             continue
-        device = placed[id(node)]
-        foreign_weight = bool(fetched) and any(source.weight and source.home != device for source in node.sources)
+        device = node.device
+        assert device is not None
+        foreign_weight = fetched and any(source.weight and source.home != device for source in node.sources)
         if current is not None and (device != current or foreign_weight or len(fetched) >= _MAX_INPUTS):
             close()
         current = device
         for index, source in enumerate(node.sources):
-            if device_of(source) == device:
+            if source.device == device:
                 continue
             copy = copies.get((id(source), device))
             if copy is None:
                 copy = Node("none", source.size, source.layout)
                 copies[id(source), device] = copy
-                placed[id(copy)] = device
+                copy.device = device
                 fetched.append(source)
             node.sources[index] = copy
         pending.append(node)
     close()
-    return program, placed
+    return program
 
 
-class _Allocation:
-    """A walk over the program as ggml_gallocr_alloc_graph_impl makes it."""
+def _peaks(program: Sequence[Node], inputs: Sequence[Node], buffers: Sequence[BestFit]) -> list[int]:
+    """Return each buffer's peak, bytes, walking the program as ggml_gallocr_alloc_graph_impl does.
 
-    def __init__(self, program: Sequence[Node], placed: dict[int, int], alignments: Sequence[int]) -> None:
-        """Count what is made from each tensor, and the views into it."""
-        self._program = program
-        self._placed = placed
-        self._buffers = [BestFit(alignment) for alignment in alignments]
-        self._children: dict[int, int] = {}
-        self._views: dict[int, int] = {}
-        self._lies: dict[int, tuple[int, int]] = {}  # device and offset of what is allocated
-        for node in program:
-            if node.root is not None and node.op != "none":
-                self._views[id(node.root)] = self._views.get(id(node.root), 0) + 1
-            for source in node.sources:
-                self._children[id(source)] = self._children.get(id(source), 0) + 1
-
-    def peaks(self, inputs: Sequence[Node]) -> list[int]:
-        """Return each device's peak, bytes; the inputs are allocated before all else."""
-        for node in inputs:
-            self._allocate(node)
-        for node in self._program:
-            for source in node.sources:
-                self._allocate(source)
-            self._allocate(node)
-            for source in node.sources:
-                self._release(source)
-        return [buffer.peak for buffer in self._buffers]
-
-    def _allocate(self, node: Node) -> None:
-        if node.home is not None or node.root is not None or id(node) in self._lies:
-            return
-        if node.op in IN_PLACE and self._write_over(node):
-            return
-        device = self._placed[id(node)]
-        self._lies[id(node)] = (device, self._buffers[device].allocate(node.size))
-
-    def _write_over(self, node: Node) -> bool:
-        """Let a node take the place of a source that nobody else needs, and return whether there is one."""
+    The inputs are allocated before all else.
+    """
+    for node in program:
+        if node.root is not None and node.op != "none":
+            node.root.views += 1
         for source in node.sources:
-            owner = source.root or source
-            alone = self._children.get(id(source)) == 1 and not self._views.get(id(source), 0)
-            if source.layout is None or source.layout != node.layout or not alone or id(owner) not in self._lies:
-                continue
-            if owner is source or (self._views.get(id(owner)) == 1 and not self._children.get(id(owner))):
-                self._lies[id(node)] = self._lies.pop(id(owner))
-                return True
-        return False
+            source.children += 1
+    for node in inputs:
+        _allocate(node, buffers)
+    for node in program:
+        for source in node.sources:
+            _allocate(source, buffers)
+        _allocate(node, buffers)
+        for source in node.sources:
+            _release(source, buffers)
+    return [buffer.peak for buffer in buffers]
 
-    def _release(self, source: Node) -> None:
-        """Note that one tensor less needs `source`, and free it, or what it looks into, after the last."""
-        self._children[id(source)] -= 1
-        if self._children[id(source)] or self._views.get(id(source), 0):
+
+def _allocate(node: Node, buffers: Sequence[BestFit]) -> None:
+    if node.offset is not None or node.home is not None or node.root is not None:
+        return
+    if node.op in IN_PLACE and _write_over(node):
+        return
+    assert node.device is not None
+    node.offset = buffers[node.device].allocate(node.size)
+
+
+def _write_over(node: Node) -> bool:
+    """Let a node take the place of a source that nobody else needs, and return whether there is one.
+
+    A view never gives its place away: the allocator does not count it as its own (ggml-alloc.c:494).
+    """
+    for source in node.sources:
+        alone = source.children == 1 and not source.views
+        if alone and source.layout == node.layout and source.root is None and source.offset is not None:
+            node.offset, source.offset = source.offset, None
+            return True
+    return False
+
+
+def _release(source: Node, buffers: Sequence[BestFit]) -> None:
+    """Note that one tensor less needs `source`, and free it, or what it looks into, after the last."""
+    source.children -= 1
+    if source.children or source.views:
+        return
+    owner = source
+    if source.root is not None:
+        owner = source.root
+        owner.views -= 1
+        if owner.views or owner.children:
             return
-        owner = source
-        if source.root is not None:
-            owner = source.root
-            self._views[id(owner)] = self._views.get(id(owner), 0) - 1
-            if self._views[id(owner)] or self._children.get(id(owner)):
-                return
-        if id(owner) in self._lies:
-            device, offset = self._lies.pop(id(owner))
-            self._buffers[device].free(offset, owner.size)
+    if owner.offset is not None:
+        assert owner.device is not None
+        buffers[owner.device].free(owner.offset, owner.size)
+        owner.offset = None

@@ -31,9 +31,17 @@ class Node:
         home: the device of a tensor that has its memory already (weights, KV cache); None for computed ones.
         weight: whether it holds weights.
         offloads: whether a GPU would rather copy the weights than leave this operation to the CPU.
+        seen: whether it is in the graph.
+        device: where it is computed or lies; None until the scheduler says so.
+        children: how many nodes still need it, while buffers are sized.
+        views: how many views look into it, while buffers are sized.
+        offset: where in its device's buffer it lies; None while it has no place of its own.
     """
 
-    __slots__ = ("home", "layout", "offloads", "op", "root", "size", "sources", "weight")
+    __slots__ = (
+        "children", "device", "home", "layout", "offloads", "offset", "op", "root", "seen", "size", "sources", "views",
+        "weight",
+    )  # fmt: skip  # a list
 
     def __init__(  # the class says what they are
         self,
@@ -55,6 +63,11 @@ class Node:
         self.home = home
         self.weight = weight
         self.offloads = offloads
+        self.seen = False
+        self.device = home if root is None else root.home
+        self.children = 0
+        self.views = 0
+        self.offset: int | None = None
 
 
 class TensorGraph:
@@ -71,29 +84,22 @@ class TensorGraph:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self._offload_from = offload_from
-        self._seen: set[int] = set()
 
     def expand(self, node: Node) -> Node:
         """Append a tensor and all that it is made from, unless they are in the graph."""
-        seen, nodes = self._seen, self.nodes
-        stack = [(node, 0)]
-        while stack:
-            current, position = stack.pop()
-            if position == 0 and id(current) in seen:
-                continue
-            seen.add(id(current))
-            for index in range(position, len(current.sources)):
-                source = current.sources[index]
-                if id(source) not in seen:
-                    stack.append((current, index + 1))
-                    stack.append((source, 0))
-                    break
-            else:
-                if current.op == "input":
-                    self.inputs.append(current)
-                elif current.op != "leaf":
-                    nodes.append(current)
+        if not node.seen:
+            self._visit(node)
         return node
+
+    def _visit(self, node: Node) -> None:
+        node.seen = True
+        for source in node.sources:
+            if not source.seen:
+                self._visit(source)
+        if node.op == "input":
+            self.inputs.append(node)
+        elif node.op != "leaf":
+            self.nodes.append(node)
 
     def input(self, size: int) -> Node:
         """Return a tensor that the engine fills before each pass, `size` bytes."""
@@ -107,7 +113,7 @@ class TensorGraph:
         """Return one layer's KV cache on a device."""
         return Node("leaf", 0, None, home=home)
 
-    def op(self, name: str, width: int, *sources: Node, rows: int | None = None, unit: int = F32) -> Node:
+    def op(self, name: str, width: int, *sources: Node, rows: int | None = None, unit: float = F32) -> Node:
         """Return the result of an operation.
 
         Args:
@@ -115,11 +121,11 @@ class TensorGraph:
             width: elements per row.
             sources: what it is made from, weights first where it has any.
             rows: of the result; by default one per token.
-            unit: bytes per element.
+            unit: bytes per element; of a quantised type a fraction.
         """
         rows = self.tokens if rows is None else rows
         offloads = rows >= self._offload_from and name != "get_rows"
-        return Node(name, width * rows * unit, (width, rows, unit), sources, offloads=offloads)
+        return Node(name, int(width * rows * unit), (width, rows, unit), sources, offloads=offloads)
 
     def experts(self, name: str, width: int, *sources: Node, used: int, of: int, rows: int) -> Node:
         """Return the result of an operation on the experts that each token goes through.
@@ -129,10 +135,9 @@ class TensorGraph:
         offloads = rows >= self._offload_from and rows * used >= self._offload_from * of
         return Node(name, width * used * rows * F32, (width, used, rows), sources, offloads=offloads)
 
-    def view(self, of: Node, size: int = 0, *, same_layout: bool = False) -> Node:
+    def view(self, of: Node, size: int = 0) -> Node:
         """Return a view; `size` bytes are what a copy of it takes."""
-        layout = of.layout if same_layout else None
-        return Node("view", size or of.size, layout, [of], root=of.root or of)
+        return Node("view", size or of.size, None, [of], root=of.root or of)
 
     def store(self, value: Node, cache: Node) -> Node:
         """Return the operation that writes a value into the cache, where the cache lies."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpubox.ggml_types import row_bytes
+from gpubox.ggml_types import whole_row_bytes
 from gpubox.placement.model import MERGES_UP_GATE, layer_of
 from gpubox.placement.overrides import HOST
 from gpubox.placement.scheduler import GPU_ALIGNMENT, HOST_ALIGNMENT
@@ -26,6 +26,7 @@ _ROW_PADDING = 512  # elements (MATRIX_ROW_PADDING)
 # Loaded for a draft layer although MTP is off (load-tensors.cpp:2803; with merged projections also 2780).
 _ALWAYS_LOADED = ("attn_k_b.weight", "attn_v_b.weight")
 _MERGED = ("attn_q_a.weight", "attn_kv_a_mqa.weight")
+_MERGED_LITE = ("attn_q.weight", "attn_kv_a_mqa.weight")  # where Q is not compressed (load-tensors.cpp:2647)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def gpu_bytes(kind: GgmlType, width: int, size: int) -> int:
     """Return what `size` bytes in rows of `width` take in a CUDA buffer: quantised rows padded, then aligned (ggml-cuda.cu:746)."""
     padding = -width % _ROW_PADDING
     if kind.block > 1 and padding:
-        size += row_bytes(kind, padding)
+        size += whole_row_bytes(kind, padding)
     return _rounded(size, GPU_ALIGNMENT)
 
 
@@ -137,11 +138,9 @@ def _is_merged(model: Model, layer: int | None, name: str) -> bool:
     if layer is None:
         return False
     if model.mla:
-        return (
-            name.endswith(_MERGED)
-            and model.architecture in {"glm-dsa", "deepseek2"}
-            and _same_type(model, layer, _MERGED)
-        )
+        both = _MERGED if model.q_rank else _MERGED_LITE
+        known = model.architecture in {"glm-dsa", "deepseek2"}
+        return known and name.endswith(both) and _same_type(model, layer, both)
     parts = ("attn_q.weight", "attn_k.weight", "attn_v.weight")
     return name.endswith(parts) and _same_type(model, layer, parts)
 
