@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import platform
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpubox.gpu_state import read_gpu_states
 from gpubox.nvidia import read_gpus
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ SOURCES = (
     f"{CPUS}/cpu0/cpufreq/scaling_governor",
     "proc/loadavg",
 )
+_WHOSE = ("uuid", "bus_id", "processes")  # of a GPU's state; says nothing of how fast it is
 
 
 def host_facts(root: Path = Path("/")) -> dict[str, Any]:
@@ -34,20 +37,23 @@ def host_facts(root: Path = Path("/")) -> dict[str, Any]:
     Returns:
         `hostname`, `cpu` (model), `cores` (physical), `threads`, `ram_bytes`, `kernel`, `os`, `python`, `governor` (of
         the first CPU), `load` (1, 5 and 15 minutes), `gpus` (see `gpubox.nvidia.parse_gpus`), `driver` (NVIDIA's version) and
-        `gpu_fault` (what nvidia-smi says when it fails).
+        `gpu_fault` (what nvidia-smi says when it fails), and `gpu_states`, what each GPU does now: the fields of
+        `gpubox.gpu_state.GpuState` but those that tell whose it is.
     """
     siblings = [_read(path) for path in (root / CPUS).glob("cpu[0-9]*/topology/thread_siblings_list")]
+    states = read_gpu_states()
     gpus, fault = read_gpus()
     facts = facts_of({source: _read(root / source) for source in SOURCES}, siblings, gpus, fault)
     facts["hostname"] = facts["hostname"] or platform.node()
     facts["kernel"] = facts["kernel"] or platform.release()
-    return facts | {"python": platform.python_version()}
+    kept = [{name: value for name, value in asdict(state).items() if name not in _WHOSE} for state in states]
+    return facts | {"python": platform.python_version(), "gpu_states": kept}
 
 
 def facts_of(
     texts: Mapping[str, str], siblings: Iterable[str], gpus: Sequence[Mapping[str, Any]], gpu_fault: str | None
 ) -> dict[str, Any]:
-    """Return the facts that some texts of a machine hold: all of `host_facts` but `python`.
+    """Return the facts that some texts of a machine hold: all of `host_facts` but `python` and `gpu_states`.
 
     Args:
         texts: of the files `SOURCES`, empty where one can't be read.

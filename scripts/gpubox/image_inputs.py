@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gpubox.engine_build import EngineBuild
 from gpubox.errors import DocumentError, Fault
 
 if TYPE_CHECKING:
@@ -39,26 +40,16 @@ class ImageInputs:
     """All that an image depends on.
 
     Attributes:
-        variant: `cuda` or `cpu`.
-        commit: of ik_llama.cpp, 40 hex digits.
+        build: how the server is compiled.
         build_base: has a compiler, or a distribution that has one.
         runtime_base: what the server runs on.
-        architectures: values of CMAKE_CUDA_ARCHITECTURES, lowest first; empty for `cpu`.
-        fa_all_quants: whether flash attention is compiled for every pair of KV cache types.
-        native: whether the CPU code is compiled for `cpu` alone.
-        cpu: the CPU's model; empty unless `native`.
-        cmake_flags: further ones, `-DNAME=VALUE`; they come last, so they win.
+        cpu: the CPU's model; empty unless the code is for that CPU alone.
     """
 
-    variant: str
-    commit: str
+    build: EngineBuild
     build_base: Base
     runtime_base: Base
-    architectures: tuple[str, ...] = ()
-    fa_all_quants: bool = False
-    native: bool = False
     cpu: str = ""
-    cmake_flags: tuple[str, ...] = ()
 
 
 def read_inputs(place: str, variables: Mapping[str, Any], gpus: Iterable[Mapping[str, Any]] = ()) -> ImageInputs:
@@ -74,36 +65,37 @@ def read_inputs(place: str, variables: Mapping[str, Any], gpus: Iterable[Mapping
     Raises:
         DocumentError: with all faults at once.
     """
-    named = [str(word) for word in variables["cuda_architectures"]]
-    capabilities = sorted({str(gpu["compute_capability"]) for gpu in gpus if gpu.get("compute_capability")})
-    cuda = variables["variant"] == "cuda"
-    found = [*_word_faults(variables)]
-    if cuda:
-        found += [*_architecture_faults(named, capabilities)]
+    gpus = list(gpus)
+    found = [*_build_faults(variables, gpus), *_base_faults(variables)]
     if found:
-        prefix = "ik_llama_image_"
-        raise DocumentError(
-            [
-                Fault(place, prefix + name, fault, repr(got) if got else None, remedy)
-                for name, fault, got, remedy in found
-            ]
-        )
-    architectures = {*named} or {cuda_architecture(capability) for capability in capabilities}
+        raise _faults(place, "ik_llama_image_", found)
     build_base, runtime_base = read_base(str(variables["build_base"])), read_base(str(variables["runtime_base"]))
     assert build_base
     assert runtime_base
     native = bool(variables["native"])
     return ImageInputs(
-        variant=str(variables["variant"]),
-        commit=str(variables["commit"]),
+        build=_build(variables, gpus),
         build_base=build_base,
         runtime_base=runtime_base,
-        architectures=tuple(sorted(architectures, key=_by_number)) if cuda else (),
-        fa_all_quants=bool(variables["fa_all_quants"]),
-        native=native,
         cpu=" ".join(re.sub(r"[^\w ().,:@/+-]", " ", str(variables["cpu"])).split()) if native else "",
-        cmake_flags=tuple(str(flag) for flag in variables["cmake_flags"]),
     )
+
+
+def read_build(place: str, variables: Mapping[str, Any], gpus: Iterable[Mapping[str, Any]] = ()) -> EngineBuild:
+    """Make a build of what an operator wrote and of the GPUs of a machine.
+
+    Args:
+        place: whose words they are, for messages.
+        variables: `variant`, `commit`, `cuda_architectures`, `fa_all_quants`, `native` and `cmake_flags`.
+        gpus: as `gpubox.nvidia.parse_gpus` writes them; they count where `cuda_architectures` is empty.
+
+    Raises:
+        DocumentError: with all faults at once.
+    """
+    gpus = list(gpus)
+    if found := [*_build_faults(variables, gpus)]:
+        raise _faults(place, "", found)
+    return _build(variables, gpus)
 
 
 def cuda_architecture(capability: str) -> str:
@@ -136,20 +128,50 @@ def read_base(reference: str) -> Base | None:
 _Found = tuple[str, str, str, str]  # variable, fault, what was found, remedy
 
 
-def _word_faults(variables: Mapping[str, Any]) -> Iterator[_Found]:
+def _faults(place: str, prefix: str, found: Iterable[_Found]) -> DocumentError:
+    return DocumentError(
+        [Fault(place, prefix + name, fault, repr(got) if got else None, remedy) for name, fault, got, remedy in found]
+    )
+
+
+def _build(variables: Mapping[str, Any], gpus: Iterable[Mapping[str, Any]]) -> EngineBuild:
+    variant = str(variables["variant"])
+    architectures = {str(word) for word in variables["cuda_architectures"]}
+    if variant == "cuda" and not architectures:
+        architectures = {cuda_architecture(capability) for capability in _capabilities(gpus)}
+    return EngineBuild(
+        variant=variant,
+        commit=str(variables["commit"]),
+        architectures=tuple(sorted(architectures, key=_by_number)) if variant == "cuda" else (),
+        fa_all_quants=bool(variables["fa_all_quants"]),
+        native=bool(variables["native"]),
+        further_flags=tuple(str(flag) for flag in variables["cmake_flags"]),
+    )
+
+
+def _capabilities(gpus: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({str(gpu["compute_capability"]) for gpu in gpus if gpu.get("compute_capability")})
+
+
+def _build_faults(variables: Mapping[str, Any], gpus: Iterable[Mapping[str, Any]]) -> Iterator[_Found]:
     variant, commit = str(variables["variant"]), str(variables["commit"])
     if variant not in {"cuda", "cpu"}:
         yield "variant", "must be cuda or cpu", variant, ""
     if not _COMMIT.fullmatch(commit):
         yield "commit", "must be 40 hex digits", commit, "`git rev-parse` prints them; a branch or a tag can change"
+    for flag in map(str, variables["cmake_flags"]):
+        if not _CMAKE_FLAG.fullmatch(flag):
+            yield "cmake_flags", "must be -DNAME=VALUE without quotes, `$` and backslashes", flag, ""
+    if variant == "cuda":
+        yield from _architecture_faults([str(word) for word in variables["cuda_architectures"]], _capabilities(gpus))
+
+
+def _base_faults(variables: Mapping[str, Any]) -> Iterator[_Found]:
     for name in ("build_base", "runtime_base"):
         reference = str(variables[name])
         if read_base(reference) is None:
             remedy = "a tag can change; ik_llama_image_base_registry says which registry"
             yield name, "must be REPOSITORY:TAG@sha256:DIGEST without a registry", reference, remedy
-    for flag in map(str, variables["cmake_flags"]):
-        if not _CMAKE_FLAG.fullmatch(flag):
-            yield "cmake_flags", "must be -DNAME=VALUE without quotes, `$` and backslashes", flag, ""
 
 
 def _architecture_faults(named: list[str], capabilities: list[str]) -> Iterator[_Found]:

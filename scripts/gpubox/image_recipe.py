@@ -43,52 +43,29 @@ class ImageRecipe:
 
 def image_recipe(inputs: ImageInputs) -> ImageRecipe:
     """Return the recipe of an image; the same inputs give the same recipe, bytes and all."""
-    flags = _cmake_flags(inputs)
+    build = inputs.build
     labels = {
         "org.opencontainers.image.title": "ik_llama.cpp server",
-        "org.opencontainers.image.revision": inputs.commit,
+        "org.opencontainers.image.revision": build.commit,
         "org.opencontainers.image.base.name": inputs.runtime_base.named,
         "org.opencontainers.image.base.digest": inputs.runtime_base.digest,
-        "gpubox.variant": inputs.variant,
+        "gpubox.variant": build.variant,
         "gpubox.build-base": inputs.build_base.pinned,
-        "gpubox.cuda-architectures": ";".join(inputs.architectures),
-        "gpubox.cmake-flags": " ".join(flags),
+        "gpubox.cuda-architectures": ";".join(build.architectures),
+        "gpubox.cmake-flags": " ".join(build.cmake_flags),
         "gpubox.native-cpu": inputs.cpu,
     }
     labels = {name: text for name, text in labels.items() if text}
     image = {
-        "variant": inputs.variant,
-        "commit": inputs.commit,
         "build_base": inputs.build_base,
         "runtime_base": inputs.runtime_base,
         "build_packages": _BUILD_PACKAGES,
         "runtime_packages": _RUNTIME_PACKAGES,
-        "cmake_flags": flags,
         "labels": labels,
     }
     files = {
         CONTAINERFILE: render_template("Containerfile.j2", image=image),
-        BUILD_SCRIPT: render_template("ik-llama-build.sh.j2", image=image),
+        BUILD_SCRIPT: build.script,
     }
     key = hashlib.sha256("\0".join(files.values()).encode()).hexdigest()[:_KEY_DIGITS]
-    return ImageRecipe(key, f"{inputs.commit[:7]}-{key}", labels, files)
-
-
-def _cmake_flags(inputs: ImageInputs) -> list[str]:
-    cuda = inputs.variant == "cuda"
-    switches = {
-        "BUILD_SHARED_LIBS": False,  # one file to copy into the runtime stage
-        "GGML_CCACHE": False,  # the script's ccache covers all of the tree, and this would wrap it again
-        "GGML_NATIVE": inputs.native,
-        "GGML_IQK_FA_ALL_QUANTS": inputs.fa_all_quants,
-        "LLAMA_BUILD_TESTS": False,
-        "LLAMA_CURL": False,  # models are fetched by gpubox, and checked
-        "GGML_CUDA": cuda,
-        **({"GGML_CUDA_FA_ALL_QUANTS": inputs.fa_all_quants} if cuda else {}),
-    }
-    return [
-        "-DCMAKE_BUILD_TYPE=Release",
-        *(f"-D{name}={'ON' if on else 'OFF'}" for name, on in switches.items()),
-        *([f"-DCMAKE_CUDA_ARCHITECTURES={';'.join(inputs.architectures)}"] if cuda else []),
-        *inputs.cmake_flags,
-    ]
+    return ImageRecipe(key, f"{build.commit[:7]}-{key}", labels, files)

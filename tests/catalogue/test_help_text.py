@@ -50,7 +50,7 @@ def test_llama_cpp_help_is_read_whole() -> None:
 
 def test_ik_llama_help_agrees_with_the_shipped_catalogue_but_for_its_own_errors() -> None:
     read = parse_help((HERE / "ik_llama-29a54f4-help.txt").read_text())
-    assert len(read.options) == 254
+    assert len(read.options) == 262
     differences = []
     for option in read.options:
         known = {IK.option(name) for name in option.names}
@@ -62,10 +62,10 @@ def test_ik_llama_help_agrees_with_the_shipped_catalogue_but_for_its_own_errors(
         elif shipped.values and option.default not in {None, shipped.default}:
             differences.append(f"{option.name}: default {shipped.default!r}, not {option.default!r}")
     assert differences == [
-        "--threads: default None, not 2",  # the machine's number of cores
+        "--threads: default None, not 16",  # the machine's number of cores
         "--top-p: default 0.95, not 0.9",  # printed with one digit
         "--min-p: default 0.05, not 0.1",
-        "--allowlist-keyword-delay: default None, not 214370407682313",  # never initialised
+        "--allowlist-keyword-delay: default None, not 18726057459883",  # never initialised
         "--skip-chat-parsing: takes 1, not 0",
         "--no-prefill-assistant: takes 1, not 0",
         "--parallel-tool-calls, -ptc: several options",
@@ -74,6 +74,15 @@ def test_ik_llama_help_agrees_with_the_shipped_catalogue_but_for_its_own_errors(
         "--ppl-output-type: default 0, not '0'",
         "--log-format: default 'text', not 'json'",
     ]
+
+
+def test_the_help_of_a_gpu_build_tells_gpu_options_and_not_all_that_the_server_takes() -> None:
+    read = parse_help((HERE / "ik_llama-29a54f4-help.txt").read_text())
+    for flag in ("-ngl", "-ngld", "-sm", "-ts", "-dev", "-devd", "-mg", "--max-gpu"):
+        assert read.option(flag)
+    for flag in ("-ot", "-cmoe", "-ncmoe", "--alias", "--warmup-batch"):
+        assert read.option(flag) is None
+        assert IK.option(flag)
 
 
 def test_a_catalogue_from_ik_llama_help_checks_what_it_knows() -> None:

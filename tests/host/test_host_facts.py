@@ -69,6 +69,7 @@ def test_the_facts_of_a_gpu_box(box: Path, nvidia_smi: Callable[[str], Path]) ->
         ],
         "driver": "580.95.05",
         "gpu_fault": None,
+        "gpu_states": [],
     }
     assert arguments.read_text() == (
         "--query-gpu=index,uuid,name,memory.total,compute_cap,pci.bus_id,driver_version --format=csv,noheader,nounits\n"
@@ -91,6 +92,7 @@ def test_a_machine_that_says_nothing_has_facts_all_the_same(tmp_path: Path, monk
         "gpus": [],
         "driver": None,
         "gpu_fault": None,
+        "gpu_states": [],
     }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gpubox import nvidia
+from gpubox.image_inputs import cuda_architecture
 from gpubox.nvidia import GPU_FIELDS, driver_fault, driver_state, parse_gpus, read_gpus
 from host.rtx_pro_6000 import TWO_GPUS
 
@@ -68,6 +69,21 @@ def test_a_field_that_a_gpu_does_not_have_is_none(missing: str) -> None:
             "driver": "580.95.05",
         }
     ]
+
+
+def test_a_real_h200_is_known_and_gets_code_for_itself() -> None:
+    table = (Path(__file__).parents[1] / "data" / "nvidia" / "h200-gpus.csv").read_text("utf-8")
+    (gpu,) = parse_gpus(table)
+    assert gpu == {
+        "index": 0,
+        "uuid": "GPU-5f0c1d2e-0000-4a11-8b22-0123456789ab",
+        "name": "NVIDIA H200",
+        "memory_bytes": 143771 * 2**20,
+        "compute_capability": "9.0",
+        "pci_bus_id": "00000000:00:06.0",
+        "driver": "580.159.04",
+    }
+    assert cuda_architecture(gpu["compute_capability"]) == "90a-real"
 
 
 def test_lines_that_are_no_gpu_are_left_out() -> None:

@@ -28,18 +28,20 @@ def test_a_gpu_gets_code_for_itself_alone(capability: str, architecture: str) ->
 
 def test_boxes_that_differ_get_one_image_with_code_for_each() -> None:
     gpus: list[dict[str, Any]] = [GPU, GPU, {"compute_capability": "8.9"}, {"compute_capability": None}]
-    assert read_inputs("box", variables(), gpus).architectures == ("89-real", "120a-real")
+    assert read_inputs("box", variables(), gpus).build.architectures == ("89-real", "120a-real")
 
 
 def test_named_architectures_win_over_the_gpus() -> None:
-    assert read_inputs("box", variables(cuda_architectures=["86", "89-virtual"]), [GPU]).architectures == (
+    assert read_inputs("box", variables(cuda_architectures=["86", "89-virtual"]), [GPU]).build.architectures == (
         "86",
         "89-virtual",
     )
 
 
 def test_the_cpu_variant_has_no_architectures() -> None:
-    assert read_inputs("box", variables(variant="cpu", cuda_architectures=["120a-real"]), [GPU]).architectures == ()
+    assert (
+        read_inputs("box", variables(variant="cpu", cuda_architectures=["120a-real"]), [GPU]).build.architectures == ()
+    )
 
 
 def test_the_cpu_counts_only_where_code_is_made_for_it() -> None:

@@ -59,10 +59,10 @@ def test_the_words_and_the_arguments_say_the_same() -> None:
     flagged = Flags(ctx_size=32_768, cache_type_k="q8_0", ubatch_size=2048, attention_max_batch=512)
     proposal = fill(glm("2.244bpw"), flagged, Machine((24 * GIB, 24 * GIB), 256 * GIB), MARGIN)
     assert [group.words() for group in proposal.groups] == [
-        {"layers": "46", "device": "CPU", "tensors": ["down"]},
-        {"layers": "8-40,47-77", "device": "CPU"},
+        {"layers": "7", "device": "CPU", "tensors": ["down"]},
+        {"layers": "8-40,46-77", "device": "CPU"},
     ]
-    assert proposal.overrides[0] == r"blk\.(46)\.ffn_(down)_exps\.weight=CPU"
+    assert proposal.overrides[0] == r"blk\.(7)\.ffn_(down)_exps\.weight=CPU"
 
 
 def test_where_the_rest_does_not_fit_settings_are_eased_and_the_context_last() -> None:

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
     import pytest
 
-DEVICE_KEYS = ["name", "weights_mib", "kv_mib", "compute_mib", "other_mib", "total_mib", "free_mib", "layers"]
+DEVICE_KEYS = [
+    "name",
+    "weights_mib",
+    "kv_mib",
+    "compute_mib",
+    "other_mib",
+    "ready_mib",
+    "total_mib",
+    "free_mib",
+    "layers",
+]
 
 
 def test_the_json_of_a_real_file_has_the_promised_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ VERBS = (
     "check",
     "plan",
     "render",
+    "image",
     "prewarm",
     "switch",
     "status",

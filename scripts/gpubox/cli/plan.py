@@ -194,7 +194,7 @@ def _print_devices(placement: Placement) -> None:
             device.compute,
             device.draft_compute,
             device.wkv_b,
-            device.cuda,
+            device.cuda + device.pools,
             device.outputs,
         )
         total = (device.total, device.free)

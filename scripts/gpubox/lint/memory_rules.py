@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpubox.lint.finding import Finding
-from gpubox.placement.machine import CUDA_CONTEXT
 from gpubox.placement.model import RECURRENT_ARCHITECTURES
 from gpubox.placement.overrides import HOST
 from gpubox.placement.sizes import GIB, MIB, gib_text
@@ -52,8 +51,12 @@ def _assumed(line: CommandLine) -> Iterator[Finding]:
         what = "follows the plain rule: grouped-query attention and the feed-forward part that its tensors show"
         yield Finding("note", model.architecture, what, "assumed; no rule of its own for this architecture")
     if placement.machine.gpus:
-        what = f"{CUDA_CONTEXT // MIB} MiB of each GPU are set aside for CUDA, cuBLAS and their pools"
-        yield Finding("note", "CUDA context", what, "assumed; it varies by about 200 MiB with GPU and driver")
+        most = max(placement.devices[:-1], key=lambda gpu: gpu.cuda + gpu.pools)
+        what = (
+            f"CUDA and its pools take {most.cuda / MIB:.0f} MiB of a GPU at ready"
+            f" and {(most.cuda + most.pools) / MIB:.0f} MiB after the first long prompt"
+        )
+        yield Finding("note", "CUDA context", what, "measured on one H200; other GPUs differ by some hundred MiB")
     if placement.machine.whole:
         what = "the box's facts say what each GPU has, not what is free of it: other users of a GPU come on top"
         yield Finding("note", "GPU memory", what, "nvidia-smi, memory.total", "give --gpu SIZE for each to be exact")

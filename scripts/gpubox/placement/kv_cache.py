@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpubox.ggml_types import whole_row_bytes
+from gpubox.placement.weights import gpu_bytes
 
 if TYPE_CHECKING:
+    from gpubox.ggml_types import GgmlType
     from gpubox.placement.flags import Flags
     from gpubox.placement.model import Model
 
@@ -25,15 +27,24 @@ def context_cells(model: Model, flags: Flags) -> int:
     return -(-cells // padding) * padding
 
 
-def layer_cache_bytes(model: Model, flags: Flags, layer: int, n_ctx: int, mla: int) -> int:
-    """Return the bytes of one layer's cache of `n_ctx` cells."""
+def layer_cache_bytes(model: Model, flags: Flags, layer: int, n_ctx: int, mla: int, *, on_gpu: bool = False) -> int:
+    """Return the bytes of one layer's cache of `n_ctx` cells; a CUDA buffer pads them, which the server prints."""
+    tensors = _tensors(model, flags, layer, n_ctx, mla)
+    return sum(gpu_bytes(*tensor) if on_gpu else tensor[2] for tensor in tensors)
+
+
+def _tensors(model: Model, flags: Flags, layer: int, n_ctx: int, mla: int) -> list[tuple[GgmlType, int, int]]:
+    """Return type, row length and bytes of each tensor of a layer's cache."""
     k_type, v_type = flags.kv_type(key=True), flags.kv_type(key=False)
     if model.mla and mla:
         width = model.kv_rank + model.n_rot
-        if flags.flash_attn:
-            return whole_row_bytes(k_type, width) * n_ctx
-        if mla == 1:
-            return whole_row_bytes(k_type, width) * n_ctx + whole_row_bytes(v_type, model.kv_rank * n_ctx)
-        return whole_row_bytes(v_type, width) * n_ctx
+        whole = v_type if mla > 1 and not flags.flash_attn else k_type
+        latent = (whole, width, whole_row_bytes(whole, width) * n_ctx)
+        if flags.flash_attn or mla > 1:
+            return [latent]
+        values = model.kv_rank * n_ctx
+        return [latent, (v_type, values, whole_row_bytes(v_type, values))]
     heads = model.n_head_kv[layer]
-    return whole_row_bytes(k_type, model.head_k) * heads * n_ctx + whole_row_bytes(v_type, model.head_v * heads) * n_ctx
+    k_bytes = whole_row_bytes(k_type, model.head_k) * heads * n_ctx
+    values = model.head_v * heads
+    return [(k_type, model.head_k, k_bytes), (v_type, values * n_ctx, whole_row_bytes(v_type, values) * n_ctx)]

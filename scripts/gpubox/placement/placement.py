@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from gpubox.placement.cuda_pools import bytes_at_ready, growth
 from gpubox.placement.forward_pass import Setting, draft_compute_buffers, main_compute_buffers
 from gpubox.placement.graph_split import split_by_graph
 from gpubox.placement.kv_cache import context_cells, layer_cache_bytes
@@ -39,7 +40,8 @@ class Device:
         compute: the compute buffer, as the server prints it.
         draft_compute: that of the MTP context.
         wkv_b: what latent attention computes from the weights at load.
-        cuda: the CUDA context.
+        cuda: the CUDA context and pools, when the server is ready.
+        pools: what the first long prompt adds to them.
         outputs: logits and embeddings that the host keeps of a batch.
         layers: the layers whose attention is here.
     """
@@ -52,18 +54,24 @@ class Device:
     draft_compute: int = 0
     wkv_b: int = 0
     cuda: int = 0
+    pools: int = 0
     outputs: int = 0
     layers: list[int] = field(default_factory=list)
 
     @property
     def other(self) -> int:
         """All that is neither weights, KV cache nor compute buffer."""
-        return self.wkv_b + self.cuda + self.outputs
+        return self.wkv_b + self.cuda + self.pools + self.outputs
 
     @property
     def total(self) -> int:
         """All of it."""
         return self.weights + self.kv + self.compute + self.draft_compute + self.other
+
+    @property
+    def at_ready(self) -> int:
+        """What is taken when the server is ready, before its first long prompt."""
+        return self.total - self.pools
 
     @property
     def over(self) -> int:
@@ -78,6 +86,7 @@ class Device:
             "kv_mib": mib(self.kv),
             "compute_mib": mib(self.compute + self.draft_compute),
             "other_mib": mib(self.other),
+            "ready_mib": mib(self.at_ready),
             "total_mib": mib(self.total),
             "free_mib": None if self.free is None else mib(self.free),
             "layers": self.layers,
@@ -175,8 +184,6 @@ def place(model: Model, flags: Flags, machine: Machine) -> Placement:
     weights = place_weights(model, flags, devices, rules, gpus)
     made = [Device(f"CUDA{number}", free) for number, free in enumerate(machine.gpus)]
     made.append(Device(HOST_NAME, machine.ram))
-    for gpu in made[:-1]:
-        gpu.cuda = CUDA_CONTEXT
     for device, size in zip(made, (*weights.gpu_bytes, weights.host_bytes), strict=True):
         device.weights = size
     _add_layers(made, model, flags, devices, n_ctx=n_ctx, mla=mla)
@@ -185,6 +192,9 @@ def place(model: Model, flags: Flags, machine: Machine) -> Placement:
         _spread(made, model, flags, weights, machine.gpus, n_ctx=n_ctx, mla=mla, first=first)
     _add_compute(made, model, flags, weights, devices, n_ctx=n_ctx, mla=mla)
     _add_outputs(made[-1], model, flags)
+    for gpu in made[:-1]:
+        draft = gpu.draft_compute > 0
+        gpu.cuda, gpu.pools = bytes_at_ready(mla, draft=draft), growth(flags, mla, draft=draft)
     return Placement(
         model=model,
         flags=asked,
@@ -239,8 +249,8 @@ def _add_layers(
             continue
         device = made[devices[layer]]
         device.layers.append(layer)
-        size = layer_cache_bytes(model, flags, layer, n_ctx, mla)
         holder = device if flags.kv_offload else made[-1]
+        size = layer_cache_bytes(model, flags, layer, n_ctx, mla, on_gpu=holder is not made[-1])
         holder.kv += size * (2 if model.is_draft(layer) else 1)
 
 

@@ -16,6 +16,7 @@ from gpubox.placement.scheduler import GPU_ALIGNMENT, HOST_ALIGNMENT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gpubox.ggml_types import GgmlType
     from gpubox.gguf import Tensor
     from gpubox.placement.flags import Flags
     from gpubox.placement.model import Model
@@ -101,11 +102,15 @@ def is_merged_projection(model: Model, flags: Flags, name: str) -> bool:
 
 
 def gpu_tensor_bytes(tensor: Tensor) -> int:
-    """Return what a tensor takes in a CUDA buffer: rows of quantised types padded, then aligned (ggml-cuda.cu:746)."""
-    size = tensor.nbytes
-    padding = -tensor.ne[0] % _ROW_PADDING
-    if tensor.type.block > 1 and padding:
-        size += whole_row_bytes(tensor.type, padding)
+    """Return what a tensor takes in a CUDA buffer."""
+    return gpu_bytes(tensor.type, tensor.ne[0], tensor.nbytes)
+
+
+def gpu_bytes(kind: GgmlType, width: int, size: int) -> int:
+    """Return what `size` bytes in rows of `width` take in a CUDA buffer: quantised rows padded, then aligned (ggml-cuda.cu:746)."""
+    padding = -width % _ROW_PADDING
+    if kind.block > 1 and padding:
+        size += whole_row_bytes(kind, padding)
     return _rounded(size, GPU_ALIGNMENT)
 
 

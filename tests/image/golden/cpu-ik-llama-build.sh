@@ -1,31 +1,44 @@
 #!/bin/sh
 # Builds the server of ik_llama.cpp at one commit; by gpubox. Needs git, cmake, a C++ compiler; uses ccache if it is there.
 #
-#   ik-llama-build.sh URL WORK PREFIX
+#   ik-llama-build.sh SOURCE WORK PREFIX
 #
-# URL is any clone of ik_llama.cpp, WORK an empty folder, PREFIX where bin/llama-server goes. JOBS limits the compilers at once.
+# SOURCE is any clone of ik_llama.cpp, or a folder with the files of the commit and no .git, which are taken on trust. WORK is an
+# empty folder, or that of a build to go on with; PREFIX is where bin/llama-server goes. JOBS limits the compilers at once.
 set -eu
 
 commit=29a54f4b04cc0281850574247db075e20d68e7f1
-url=$1 work=$2 prefix=$3
+source=$1 work=$2 prefix=$3
+mkdir -p "$work" "$prefix/bin"
+work=$(cd "$work" && pwd) prefix=$(cd "$prefix" && pwd)
+[ ! -d "$source" ] || source=$(cd "$source" && pwd)
 
 fail() {
     echo "ik-llama-build: $*" >&2
     exit 1
 }
 
-git -c init.defaultBranch=main init --quiet "$work"
+fetch() {
+    git -c init.defaultBranch=main init --quiet
+    if ! git fetch --quiet --depth 1 "$source" "$commit"; then
+        git ls-remote --quiet "$source" >/dev/null || fail "no git repository answers at $source"
+        fail "no commit $commit in $source"
+    fi
+    git -c advice.detachedHead=false checkout --quiet FETCH_HEAD
+    found=$(git rev-parse HEAD)
+    [ "$found" = "$commit" ] || fail "$source gave commit $found instead of $commit"
+}
+
 cd "$work"
-if ! git fetch --quiet --depth 1 "$url" "$commit"; then
-    git ls-remote --quiet "$url" >/dev/null || fail "no git repository answers at $url"
-    fail "no commit $commit in $url"
+if [ -e "$source/CMakeLists.txt" ] && [ ! -e "$source/.git" ]; then
+    tree=$source
+else
+    fetch
+    tree=$work
 fi
-git -c advice.detachedHead=false checkout --quiet FETCH_HEAD
-found=$(git rev-parse HEAD)
-[ "$found" = "$commit" ] || fail "$url gave commit $found instead of $commit"
 
 launcher=$(command -v ccache || true)
-cmake -S . -B build \
+cmake -S "$tree" -B build \
     ${launcher:+-DCMAKE_C_COMPILER_LAUNCHER="$launcher" -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher"} \
     '-DCMAKE_BUILD_TYPE=Release' \
     '-DBUILD_SHARED_LIBS=OFF' \
@@ -37,5 +50,4 @@ cmake -S . -B build \
     '-DGGML_CUDA=OFF'
 cmake --build build --target llama-server --parallel "${JOBS:-$(nproc)}"
 
-mkdir -p "$prefix/bin"
 install --strip build/bin/llama-server "$prefix/bin/llama-server"
