@@ -24,7 +24,7 @@ def fitting_profiles(file: Path, box: Box, watcher: Watcher, *, write: bool) -> 
         DocumentError: the matrix or one of its profiles is faulty, or in the way of somebody's own file.
         GpuboxError: none fits, or some are not in the inventory.
     """
-    from gpubox.box_machine import misfit
+    from gpubox.box_fit import misfit
     from gpubox.errors import GpuboxError
     from gpubox.matrix import load_derived, read_matrix, write_derived
     from gpubox.profile_files import load_profile, profiles_folder
