@@ -308,10 +308,10 @@ def test_a_wrong_variable_is_told_before_anything_is_done(small: tuple[Site, Git
     assert play.message == (
         f"{box.name}: ik_llama_image_commit: must be 40 hex digits (got 'main'); "
         "`git rev-parse` prints them; a branch or a tag can change\n"
-        f"{box.name}: ik_llama_image_build_base: must be REPOSITORY:TAG@sha256:DIGEST without a registry (got 'debian:13'); "
-        "a tag can change; ik_llama_image_base_registry says which registry\n"
         f"{box.name}: ik_llama_image_cuda_architectures: is empty, and no GPU of the boxes is known; "
-        "run provision.yml, which finds them, name the architectures (120a-real), or set the variant to cpu"
+        "run provision.yml, which finds them, name the architectures (120a-real), or set the variant to cpu\n"
+        f"{box.name}: ik_llama_image_build_base: must be REPOSITORY:TAG@sha256:DIGEST without a registry (got 'debian:13'); "
+        "a tag can change; ik_llama_image_base_registry says which registry"
     )
     assert box.run("ls /var/lib/gpubox", check=False).status == 2
 
@@ -327,9 +327,9 @@ def test_boxes_whose_gpus_differ_share_an_image_for_all_of_them_even_where_only_
     variables = {"registry": "registry.home.arpa", "build_base": base, "runtime_base": base}
     site = Site(tmp_path, both, variables)
     play = site.done("--check", "--diff", "--limit", both[0].name)
-    assert "+    '-DCMAKE_CUDA_ARCHITECTURES=89-real;120a-real'\n" in play.output
+    assert '+        "gpubox.cuda-architectures": "89-real;120a-real",\n' in play.output
     alone = Site(tmp_path, both, variables | {"registry": ""}).done("--check", "--diff", "--limit", both[0].name)
-    assert "+    '-DCMAKE_CUDA_ARCHITECTURES=120a-real'\n" in alone.output
+    assert '+        "gpubox.cuda-architectures": "120a-real",\n' in alone.output
 
 
 def test_the_build_script_builds_without_a_container(small: tuple[Site, GitMirror]) -> None:
