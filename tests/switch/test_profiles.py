@@ -75,7 +75,8 @@ def test_gpus_are_written_by_uuid(tmp_path: Path) -> None:
 def test_the_planners_verdict_names_what_lacks_and_the_nearest_change() -> None:
     small = Box(hf_hub="/mnt/hub", image="ik:1", gpu_memory="97887MiB, 60GiB", ram="768GB")
     found = re.fullmatch(
-        r"CUDA0 lacks \d+ MiB, CUDA1 lacks (\d+) MiB by the plan; it would with -\S+ .+: .+", written(GLM, box=small)[0].verdict
+        r"CUDA0 lacks \d+ MiB, CUDA1 lacks (\d+) MiB by the plan; it would with -\S+ .+: .+",
+        written(GLM, box=small)[0].verdict,
     )
     assert found
     assert int(found[1]) > 0
