@@ -25,12 +25,16 @@ if TYPE_CHECKING:
 HOST = "10.0.2.2"
 PROGRAM, FILE = 0o755, 0o644
 
+MEMORY = "".join(f"{', '.join(line.split(', ')[:2])}, 4, 97887\n" for line in TWO_GPUS.splitlines())
 NVIDIA_SMI = f"""\
 #!/bin/sh
 limits=/var/lib/nvidia-smi-power-limits
 for argument in "$@"; do
     case $argument in
     --query-gpu=index,power.default_limit) printf '0, 600.00\\n1, 600.00\\n' ;;
+    --query-gpu=index,uuid,memory.used,memory.total) cat <<'END'
+{MEMORY}END
+        ;;
     --query-gpu=*) cat <<'END'
 {TWO_GPUS}END
         ;;
