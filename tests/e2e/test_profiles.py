@@ -116,6 +116,7 @@ def test_every_argument_reaches_the_container_unchanged(operator: Operator) -> N
         "engine": {"name": "llama_cpp", "image": "localhost/argv:e2e"},
         "gpus": "none",
         "port": 8001,
+        "health": {"stop_timeout": 2},
         # As Ansible hands them on: nothing may be taken for a template, a specifier or a variable.
         "extra_args": ["{{ 1 + 1 }}", "{% raw %}", "%i", "$HOME ${PATH} $$", *filter(carried, REALISTIC)],
     }
