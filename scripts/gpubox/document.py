@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 20
 MAX_NODES = 50_000  # an alias counts as what it stands for, so that nested aliases can't explode
 MAX_DEPTH = 64
+_TOO_LARGE = "is nested too deep or too large"
 
 _BaseLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML was built with it: 8 x faster
 
@@ -92,6 +93,8 @@ def parse_mapping(raw: bytes, name: str) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = error.problem or error.context or "can't be parsed"
+        if "nesting depth" in problem:  # libyaml since 0.2.6 stops by itself, at 1000 brackets that it has read ahead
+            raise DocumentError([Fault(name, "", _TOO_LARGE, remedy="is it a profile?")]) from None
         raise DocumentError([Fault(name, "", f"is not YAML{where}: {problem}")]) from None
     except yaml.YAMLError as error:
         problem = getattr(error, "reason", None) or "can't be parsed"
@@ -157,7 +160,7 @@ class _Builder:
     def _count(self, nodes: int, field: str, depth: int) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
-            self._fault(field[:80], "is nested too deep or too large", remedy="is it a profile?")
+            self._fault(field[:80], _TOO_LARGE, remedy="is it a profile?")
             raise _TooLargeError
 
     def _value(self, event: yaml.Event, field: str, depth: int) -> object:
