@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SampleKind = Literal["warmup", "measured"]
+Check = Literal["", "python", "perplexity"]
 Ending = Literal["done", "interrupted", "failed"]
 RunStatus = Literal["running"] | Ending
 
@@ -28,7 +29,10 @@ class Workload:
         target: half-width of the 95 % interval relative to the mean at which the run may stop (0.01 = 1 %).
         budget_s: seconds after which no repetition is begun once three are valid; None for no limit.
         depth: tokens that stand before the prompt and come from the server's cache, as in a conversation.
-        text: the collection of prompts that are asked instead of random words; empty for these.
+        text: the shipped text that is asked instead of random words; empty for these.
+        check: what is looked at beside speed: `python` looks for the first fault of an answer that should be code,
+            `perplexity` asks the engine's own tool how well it foretells the text, 256 tokens a sample.
+        sampled: whether tokens are drawn as the server's command line says, and not the likeliest taken.
     """
 
     name: str
@@ -41,6 +45,8 @@ class Workload:
     budget_s: float | None = None
     depth: int = 0
     text: str = ""
+    check: Check = ""
+    sampled: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ class Sample:
         ttft_ms: request sent to first token received.
         e2e_ms: request sent to end of answer.
         rtt_ms: the shortest empty round trip to the server, measured before the run.
+        clean_n: tokens before the first fault of an answer that was checked; all of them where none was found.
+        nll: mean negative log-likelihood of a text's tokens, nats; its exponential is the perplexity.
         arrivals_ms: arrival of each streamed piece, relative to the request; rises monotonically.
         answer_sha256: of the answer's text, UTF-8.
         faults: why the sample is invalid (`cached`, `truncated`, `short`, …); empty when valid.
@@ -91,6 +99,8 @@ class Sample:
     ttft_ms: float | None
     e2e_ms: float
     rtt_ms: float | None = None
+    clean_n: int | None = None
+    nll: float | None = None
     arrivals_ms: tuple[float, ...] = ()
     answer_sha256: str = ""
     faults: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -44,18 +44,41 @@ class Measure(Effort):
     text: Annotated[str, StringConstraints(min_length=1)] | None = Field(
         default=None, description="a shipped text instead of random words"
     )
-    generate: Tokens = Field(description="tokens to generate; of a text, the most of them")
+    generate: Tokens | None = Field(default=None, description="tokens to generate; of a text, the most of them")
+    check: Literal["python"] | None = Field(
+        default=None, description="look for the first fault of the answer to a text, which should be Python code"
+    )
+    sampling: Literal["greedy", "profile"] = Field(
+        default="greedy", description="of a text: the likeliest token, or as the profile's `sampling` says"
+    )
+    perplexity: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        default=None, description="a shipped text whose perplexity the engine's own tool tells, instead of a question"
+    )
 
     @model_validator(mode="after")
     def _one_question(self) -> Self:
+        if self.perplexity is not None:
+            if self.model_fields_set - {"perplexity"}:
+                raise ValueError("of a perplexity nothing else can be said")
+            self._known(self.perplexity)
+            return self
+        if self.generate is None:
+            raise ValueError("needs `generate`")
         if (self.prompt is None) == (self.text is None):
             raise ValueError("needs either `prompt` or `text`")
+        if self.text is None and (self.check or self.sampling == "profile"):
+            raise ValueError("only of a `text` there is something to check, or to sample")
         if self.text is not None and self.depth is not None:
             raise ValueError("a text has no depth")
-        if self.text is not None and self.text not in text_names():
-            known = f"known are: {', '.join(text_names())}"
-            raise ValueError(f"no such text: {self.text}; {nearest(self.text, text_names()) or known}")
+        if self.text is not None:
+            self._known(self.text)
         return self
+
+    @staticmethod
+    def _known(text: str) -> None:
+        if text not in text_names():
+            known = f"known are: {', '.join(text_names())}"
+            raise ValueError(f"no such text: {text}; {nearest(text, text_names()) or known}")
 
 
 class WorkloadDocument(Effort):
@@ -113,14 +136,19 @@ def _path(name_or_path: str, folder: Path) -> Path:
 
 
 def _workload(measure: Measure, document: WorkloadDocument) -> Workload:
+    if measure.perplexity is not None:
+        name, text = f"perplexity-{measure.perplexity}", measure.perplexity
+        return Workload(name, 0, 0, seed=document.seed, min_reps=1, max_reps=1, text=text, check="perplexity")
     name = measure.text or f"pp{measure.prompt}+tg{measure.generate}"
     workload = Workload(
         name=f"{name}@{measure.depth}" if measure.depth else name,
         n_prompt=measure.prompt or 0,
-        n_gen=measure.generate,
+        n_gen=measure.generate or 0,
         seed=document.seed,
         depth=measure.depth or 0,
         text=measure.text or "",
+        check=measure.check or "",
+        sampled=measure.sampling == "profile",
     )
     return with_effort(
         workload,

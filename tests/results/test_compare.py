@@ -211,6 +211,7 @@ def test_as_json_the_comparison_has_every_number_and_the_words() -> None:
         "inputs": [{"path": "gpubox", "a": "0.1.0", "b": "0.2.0"}],
         "mtp": None,
         "answers": None,
+        "quality": "",
     }
     assert metrics[1] == {
         "metric": "tg_tps",

@@ -84,6 +84,8 @@ def test_csv_has_one_line_per_sample_with_raw_and_computed_columns() -> None:
         "ttft_ms": "5130.0",
         "e2e_ms": "11482.0",
         "rtt_ms": "0.25",
+        "clean_n": "",
+        "nll": "",
         "arrivals_ms": "[5130.0,5180.1,11480.0]",
         "answer_sha256": "cd" * 32,
         "faults": '["short"]',

@@ -69,7 +69,12 @@ def test_processes_that_open_an_old_database_at_once_migrate_it_once(old: str) -
     children = [child(OPENER, old) for _ in range(3)]
     assert [ended_well(process) for process in children] == [True] * 3
     connection = sqlite3.connect(old)
-    assert connection.execute("SELECT version FROM gpubox_schema ORDER BY version").fetchall() == [(1,), (2,), (3,)]
+    assert connection.execute("SELECT version FROM gpubox_schema ORDER BY version").fetchall() == [
+        (1,),
+        (2,),
+        (3,),
+        (4,),
+    ]
     connection.close()
 
 

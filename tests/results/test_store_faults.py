@@ -178,7 +178,7 @@ def test_from_a_newer_gpubox(url: str) -> None:
     connection.commit()
     connection.close()
     assert refusal(url, read_only=True) == (
-        f"{url}: schema version 99, made by gpubox 9.9.0; this gpubox {__version__} knows versions up to 3; "
+        f"{url}: schema version 99, made by gpubox 9.9.0; this gpubox {__version__} knows versions up to 4; "
         "install gpubox 9.9.0 or newer"
     )
 

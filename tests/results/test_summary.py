@@ -47,6 +47,9 @@ def test_the_document_has_the_numbers_of_the_valid_samples_only() -> None:
                 "started_at": "2026-03-01T12:00:00+00:00",
                 "finished_at": "2026-03-01T12:10:00+00:00",
                 "draft_acceptance": 0.5,
+                "clean_tokens": None,
+                "nll": None,
+                "perplexity": None,
                 "invalid": 1,
                 "flags": ["shared-box", "invalid-samples: 1 (cached, short)"],
             }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import socket
 import sys
 import time
@@ -74,6 +75,7 @@ class Job:
     stream: bool
     truncated: bool
     fault: str | None
+    said: list[str]
     options: argparse.Namespace
 
     @classmethod
@@ -90,6 +92,10 @@ class Job:
         cached = seen * 3 // 4 if fault == "cached" else 0
         if known and body.get("cache_prompt", True) and not fault:
             cached = min(seen - 1, known + (2 if chat else 1))  # what stands before the first word is known, too
+        said: list[str] = []
+        if options.say and not body.get("ignore_eos"):
+            said = re.findall(r"\s*\S+|\s+", options.say.read_text("utf-8"))
+            n_gen = min(n_gen, len(said))
         if options.answer and not body.get("ignore_eos"):
             n_gen = min(n_gen, options.answer)
         burst = options.accepted + 1
@@ -107,6 +113,7 @@ class Job:
             stream=bool(body.get("stream")),
             truncated=truncated,
             fault=fault,
+            said=said,
             options=options,
         )
 
@@ -291,7 +298,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._event({"error": {"code": 500, "message": "the backend gave up", "type": "server_error"}})
                 return True
             if job.stream:
-                self._event(piece(index, chat=job.chat))
+                said = job.said[index] if index < len(job.said) else ""
+                self._event(piece(index, said, chat=job.chat))
         return False
 
     def _event(self, data: dict[str, Any]) -> None:
@@ -307,9 +315,9 @@ def content_of(body: dict[str, Any], *, chat: bool) -> str:
     return " ".join(message["content"] for message in body["messages"]) if chat else str(body["prompt"])
 
 
-def piece(index: int, *, chat: bool) -> dict[str, Any]:
-    """Return the event of one token."""
-    word = f" w{index % 997}"
+def piece(index: int, said: str, *, chat: bool) -> dict[str, Any]:
+    """Return the event of one token, which is what is to be said, or a word of its own."""
+    word = said or f" w{index % 997}"
     if chat:
         return {"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}
     return {"content": word, "stop": False}
@@ -346,6 +354,7 @@ def main() -> None:
     parser.add_argument(
         "--answer", type=int, default=0, help="tokens until the model ends an answer by itself; 0: never"
     )
+    parser.add_argument("--say", type=Path, help="answer every question to which an end is free with this file's text")
     parser.add_argument("--api-key-file", type=Path, help="refuse POST without a key of this file")
     parser.add_argument("--fault", choices=FAULTS)
     parser.add_argument("--version", action="version", version="version: 1 (standin)")

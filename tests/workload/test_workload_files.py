@@ -21,6 +21,7 @@ def test_the_shipped_workloads_measure_what_their_files_list() -> None:
         "agent": [f"pp1024+tg256@{depth}" for depth in (4096, 8192, 16384, 32768, 65536)],
         "depths": ["pp2048+tg128", "pp8192+tg128", "pp20480+tg128", "pp130000+tg128"],
         "drafting": ["code", "prose", "extraction", "rewriting"],
+        "quality": ["long-code", "perplexity-essay"],
         "write-up": ["pp14895+tg78", "pp20508+tg128"],
     }
 
@@ -28,7 +29,11 @@ def test_the_shipped_workloads_measure_what_their_files_list() -> None:
 def test_every_shipped_text_is_asked_by_a_shipped_workload() -> None:
     asked = {one.text for file in SHIPPED.glob("*.yml") for one in load_workloads(file.stem, SHIPPED)} - {""}
     assert asked == set(text_names())
-    assert all(150 < len(prompt_of(name).split()) < 500 for name in text_names())
+    assert all(150 < len(prompt_of(name).split()) < 500 for name in asked - {"essay"})
+
+
+def test_a_text_whose_perplexity_is_measured_has_enough_of_it() -> None:
+    assert len(prompt_of("essay").split()) > 1500
 
 
 def test_what_an_entry_leaves_out_comes_from_the_document_and_then_from_the_default(tmp_path: Path) -> None:
@@ -55,14 +60,23 @@ def test_fewer_most_repetitions_lower_the_fewest_too() -> None:
         ("{}", "w.yml: measure: is required"),
         ("measure: []", "w.yml: measure: needs at least 1 item(s) (got [])"),
         ("measure: [{prompt: 0, generate: 1}]", "w.yml: measure[0].prompt: must be at least 1 (got 0)"),
-        ("measure: [{prompt: 1}]", "w.yml: measure[0].generate: is required"),
+        ("measure: [{prompt: 1}]", "w.yml: measure[0]: needs `generate`"),
+        ("measure: [{perplexity: esay}]", "w.yml: measure[0]: no such text: esay; did you mean essay?"),
+        (
+            "measure: [{perplexity: essay, generate: 1}]",
+            "w.yml: measure[0]: of a perplexity nothing else can be said",
+        ),
+        (
+            "measure: [{prompt: 1, generate: 1, check: python}]",
+            "w.yml: measure[0]: only of a `text` there is something to check, or to sample",
+        ),
         ("measure: [{generate: 1}]", "w.yml: measure[0]: needs either `prompt` or `text`"),
         ("measure: [{generate: 1, text: code, prompt: 2}]", "w.yml: measure[0]: needs either `prompt` or `text`"),
         ("measure: [{generate: 1, text: code, depth: 2}]", "w.yml: measure[0]: a text has no depth"),
         ("measure: [{generate: 1, text: cod}]", "w.yml: measure[0]: no such text: cod; did you mean code?"),
         (
             "measure: [{generate: 1, text: xyz}]",
-            "w.yml: measure[0]: no such text: xyz; known are: code, extraction, prose, rewriting",
+            "w.yml: measure[0]: no such text: xyz; known are: code, essay, extraction, long-code, prose, rewriting",
         ),
         (
             "measure: [{generate: 1, promt: 2, prompt: 1}]",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gpubox.api_key import read_api_key
 from gpubox.argv import server_argv
 from gpubox.bench.gpu_watch import GpuWatch
+from gpubox.bench.perplexity import perplexity_here
 from gpubox.bench.planned import planned_mib
 from gpubox.bench.session import Subject, bench
 from gpubox.endpoint import Endpoint
@@ -81,16 +82,21 @@ def bench_locally(
     logs.mkdir(parents=True, exist_ok=True)
     key_file = profile.security.api_key_file
     api_key = read_api_key(Path(key_file)) if key_file else None
+    asked = [workload for workload in workloads if workload.check != "perplexity"]
+    of_texts = [workload for workload in workloads if workload.check == "perplexity"]
+    ids = perplexity_here(store, of_texts, subject, command=command, model=path, batch=batch, watcher=watcher)
+    if not asked:
+        return ids
     watcher.say(f"{loaded.name}: starting on {url}")
     with ServerProcess(argv, url=url, log=logs / f"{loaded.name}.log", name=loaded.name, api_key=api_key) as server:
         took = server.wait_ready(profile.health.start_timeout)
         watcher.say(f"{loaded.name}: ready after {took:.1f} s")
         try:
             with Endpoint(url, api_key=api_key) as endpoint, GpuWatch() as gpus:
-                ids = bench(
+                ids += bench(
                     store,
                     endpoint,
-                    workloads,
+                    asked,
                     subject,
                     batch=batch,
                     watcher=watcher,

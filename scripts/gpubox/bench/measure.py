@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from gpubox.bench.answer_check import check_code
 from gpubox.errors import EndpointError
 from gpubox.record import Sample
 
 if TYPE_CHECKING:
     from gpubox.bench.prompts import Route
     from gpubox.endpoint import Endpoint, Event
-    from gpubox.record import SampleKind
+    from gpubox.record import Check, SampleKind
 
 # The two clocks may differ by a fraction of the time plus a fixed cost (network, HTTP, one token's hold-back).
 CLOCK_TOLERANCE = 0.02
@@ -31,6 +32,7 @@ class _Answer:
     text: list[str] = field(default_factory=list)
     arrivals_ms: list[float] = field(default_factory=list)
     tokens: int = 0
+    reasoning: int = 0
     final: dict[str, Any] | None = None
 
     def add(self, event: Event, route: Route) -> None:
@@ -39,6 +41,7 @@ class _Answer:
             choice = (data.get("choices") or [{}])[0]
             delta = choice.get("delta") or {}
             piece = "".join(str(delta.get(key) or "") for key in ("reasoning_content", "content"))
+            self.reasoning += len(str(delta.get("reasoning_content") or ""))
             finished = choice.get("finish_reason") is not None or "timings" in data
         else:
             piece = str(data.get("content") or "")
@@ -69,6 +72,8 @@ class Request:
         cache: whether the server may take the beginning of the prompt from its cache.
         depth: tokens that it has to take from there.
         whole: whether `n_gen` tokens are wanted; otherwise the answer may end where the model ends it.
+        check: `python` to look for the first fault of the answer.
+        seed: draws tokens as the server's command line says, with this seed; None takes the likeliest.
     """
 
     route: Route
@@ -82,6 +87,8 @@ class Request:
     cache: bool = False
     depth: int = 0
     whole: bool = True
+    check: Check = ""
+    seed: int | None = None
 
     @property
     def path(self) -> str:
@@ -89,8 +96,9 @@ class Request:
         return "/v1/chat/completions" if self.route == "chat" else "/completion"
 
     def body(self) -> dict[str, Any]:
-        """Return the JSON body: greedy, and of random words past the end-of-text token; so equal prompts are equal work."""
-        common = {"temperature": 0, "cache_prompt": self.cache, "ignore_eos": self.whole, "stream": True}
+        """Return the JSON body: of random words past the end-of-text token, so that equal prompts are equal work."""
+        common: dict[str, Any] = {"cache_prompt": self.cache, "ignore_eos": self.whole, "stream": True}
+        common |= {"temperature": 0} if self.seed is None else {"seed": self.seed}
         if self.route == "chat":
             return {"messages": [{"role": "user", "content": self.prompt}], "max_tokens": self.n_gen, **common}
         return {"prompt": self.prompt, "n_predict": self.n_gen, **common}
@@ -147,7 +155,8 @@ def measure(endpoint: Endpoint, request: Request) -> Sample:
         | ({"cache": True} if request.cache else {}),
     )
     faults = sample_faults(sample, request, truncated=answer.final.get("truncated") is True)
-    return replace(sample, faults=faults, flags=sample_flags(sample))
+    sample = replace(sample, faults=faults, flags=sample_flags(sample))
+    return check_code(endpoint, sample, answer.reasoning) if request.check == "python" else sample
 
 
 def _delivered(endpoint: Endpoint, answer: _Answer, text: str, predicted_n: int | None, draft_n: int | None) -> int:

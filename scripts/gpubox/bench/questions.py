@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpubox.bench.measure import Request
@@ -66,7 +67,8 @@ class Questions:
 
     def measured(self, repetition: int, retry: int, index: int) -> Request:
         """Return the request of a repetition."""
-        return self._question(f"{repetition}/{retry}", self._workload.n_gen, index, "measured")
+        request = self._question(f"{repetition}/{retry}", self._workload.n_gen, index, "measured")
+        return replace(request, check=self._workload.check)
 
     def learn(self, warm_up: Sample) -> bool:
         """Correct the count of tokens by a warm-up whose prompt had others than asked for; return whether it had."""
@@ -78,7 +80,8 @@ class Questions:
 
     def _question(self, seed: str, n_gen: int, index: int, kind: SampleKind) -> Request:
         if self._text:
-            return self._request(self._text, self._prompts.count(self._text), n_gen, index, kind, whole=False)
+            request = self._request(self._text, self._prompts.count(self._text), n_gen, index, kind, whole=False)
+            return replace(request, seed=self._workload.seed + index) if self._workload.sampled else request
         workload = self._workload
         n_prompt = workload.depth + workload.n_prompt
         prompt = self._prompts.make(n_prompt, f"{workload.seed}/{seed}", self._before)

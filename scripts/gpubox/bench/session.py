@@ -14,7 +14,7 @@ from gpubox.errors import EndpointError, GpuboxError
 from gpubox.record import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gpubox.bench.identity import Identity
     from gpubox.bench.prompts import Route
@@ -120,27 +120,54 @@ def bench(
     ids = []
     for workload in workloads:
         run = describe(endpoint, identity, workload, subject, batch)
-        store.start_run(run)
         ids.append(run.id)
-        status: Ending = "failed"
-        reason = ""
-        try:
-            for measured in run_workload(endpoint, identity, workload, route):
-                sample = gpus.seen(measured) if gpus else measured
-                store.add_sample(run.id, sample)
-                if telemetry:
-                    telemetry.keep(store, run.id)
-                watcher.sample(run, sample)
-            status = "done"
-        except KeyboardInterrupt:
-            status, reason = "interrupted", "interrupted by the user"
-            raise
-        except GpuboxError as error:
-            reason = str(error)
-            raise
-        finally:
-            store.finish_run(run.id, status, reason, telemetry.doubts() if telemetry else ())
+        samples = run_workload(endpoint, identity, workload, route)
+        record(store, run, samples, watcher=watcher, telemetry=telemetry, gpus=gpus)
     return ids
+
+
+def record(
+    store: Store,
+    run: Run,
+    samples: Iterable[Sample],
+    *,
+    watcher: Watcher,
+    telemetry: Telemetry | None = None,
+    gpus: GpuObserver | None = None,
+) -> None:
+    """Record a run and its samples as they arrive, and how it ended.
+
+    Args:
+        store: where results go.
+        run: as it stands before its first sample.
+        samples: made while they are asked for.
+        watcher: who is told of each.
+        telemetry: watches the host; None where nothing does.
+        gpus: who watches the GPUs that serve; None where they are not at hand.
+
+    Raises:
+        GpuboxError: a sample could not be had; the run's end says why.
+        ResultsError: the results can't be kept.
+    """
+    store.start_run(run)
+    status: Ending = "failed"
+    reason = ""
+    try:
+        for measured in samples:
+            sample = gpus.seen(measured) if gpus else measured
+            store.add_sample(run.id, sample)
+            if telemetry:
+                telemetry.keep(store, run.id)
+            watcher.sample(run, sample)
+        status = "done"
+    except KeyboardInterrupt:
+        status, reason = "interrupted", "interrupted by the user"
+        raise
+    except GpuboxError as error:
+        reason = str(error)
+        raise
+    finally:
+        store.finish_run(run.id, status, reason, telemetry.doubts() if telemetry else ())
 
 
 def _fitting(endpoint: Endpoint, identity: Identity, workloads: Sequence[Workload], watcher: Watcher) -> list[Workload]:

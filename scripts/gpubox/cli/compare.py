@@ -94,6 +94,8 @@ def _print_pair(pair: Pair) -> None:
         print(f"Verdict: {pair.mtp.sentence}.\n")
     if pair.answers:
         print(f"Answers: {pair.answers.sentence}.\n")
+    if pair.quality:
+        print(f"Quality: {pair.quality}.\n")
     if pair.inputs:
         inputs = [(item.path, compact(item.a), compact(item.b)) for item in pair.inputs]
         print_table(("INPUT THAT DIFFERS", "A", "B"), inputs)

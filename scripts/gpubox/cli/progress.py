@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ class Progress:
             return
         self._valid[run.id] = self._valid.get(run.id, 0) + sample.valid
         who = run.profile or run.endpoint
+        if sample.nll is not None:
+            self._show(f"{who}: {run.workload.name}  piece {sample.index + 1}  perplexity {math.exp(sample.nll):8.3f}")
+            return
         if sample.kind == "warmup":
             count = "warm-up"
         elif sample.faults:
@@ -46,7 +50,11 @@ class Progress:
         speeds = f"PP {_rate(sample.pp_tps)}  TG {_rate(sample.tg_tps)}"
         if sample.draft_acceptance is not None:
             speeds += f"  acceptance {sample.draft_acceptance:.2f}"
-        line = f"{who}: {run.workload.name}  {count:>10}  {speeds}"
+        if sample.clean_n is not None:
+            speeds += f"  {sample.clean_n} tokens without a fault"
+        self._show(f"{who}: {run.workload.name}  {count:>10}  {speeds}")
+
+    def _show(self, line: str) -> None:
         if self._live:
             print(f"{_CLEAR}{line}", end="", file=sys.stderr, flush=True)
             self._open_line = True

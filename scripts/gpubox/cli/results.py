@@ -125,6 +125,7 @@ def _show(summary: Summary, samples: Sequence[Sample], readings: Sequence[Readin
         "TG t/s": estimate(summary.tg_tps, TG),
         "TTFT ms": estimate(summary.ttft_ms, TTFT),
         "draft acceptance": ratio(summary.draft_acceptance),
+        "quality": summary.quality,
         "TG J/token": f"{energy:.2f}" if energy is not None else "",
         "telemetry": "; ".join(in_words(readings, gpus)),
         "flags": "; ".join(summary.flags),

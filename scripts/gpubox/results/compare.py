@@ -9,6 +9,7 @@ from gpubox.results.answers import Answers, compare_answers
 from gpubox.results.metrics import METRICS, Metric
 from gpubox.results.mtp import MtpVerdict, drafts, mtp_verdict
 from gpubox.results.pairing import are_paired, both_sides
+from gpubox.results.quality import compare_quality
 from gpubox.results.stats import Difference, Estimate, Verdict, difference, interval
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Pair:
         inputs: what differs between them beside the metrics.
         mtp: what drafting does, where exactly one of them drafts.
         answers: whether both answered alike; None where no prompt was asked of both.
+        quality: how good both were, in words; empty where nobody looked.
     """
 
     a: Run
@@ -85,10 +87,13 @@ class Pair:
     inputs: tuple[Input, ...]
     mtp: MtpVerdict | None = None
     answers: Answers | None = None
+    quality: str = ""
 
     @property
     def how(self) -> str:
         """How the repetitions were compared, in words."""
+        if self.paired and self.a.workload.check == "perplexity":
+            return "paired, piece by piece of the same text"
         return "paired by repetition, measured in turns" if self.paired else "unpaired, not measured in turns"
 
     def as_dict(self) -> dict[str, Any]:
@@ -113,6 +118,7 @@ class Pair:
             "inputs": [asdict(item) for item in self.inputs],
             "mtp": self.mtp.as_dict() if self.mtp else None,
             "answers": self.answers.as_dict() if self.answers else None,
+            "quality": self.quality,
         }
 
 
@@ -179,7 +185,8 @@ def compare_runs(a: Run, b: Run, samples_a: Sequence[Sample], samples_b: Sequenc
     Repetitions are paired when both runs are of one batch and their measured samples alternate in time, so that what
     disturbs one disturbs the other.
     """
-    paired = are_paired(a, b, samples_a, samples_b)
+    same_text = a.workload == b.workload and a.workload.check == "perplexity"
+    paired = same_text or are_paired(a, b, samples_a, samples_b)
     rows = tuple(_row(metric, samples_a, samples_b, paired=paired) for metric in METRICS)
     return Pair(
         a=a,
@@ -189,6 +196,7 @@ def compare_runs(a: Run, b: Run, samples_a: Sequence[Sample], samples_b: Sequenc
         inputs=tuple(differing_inputs(a, b)),
         mtp=_mtp(a.workload.name, samples_a, samples_b, paired=paired),
         answers=compare_answers(samples_a, samples_b),
+        quality=compare_quality(samples_a, samples_b),
     )
 
 

@@ -67,4 +67,17 @@ PP = Metric("pp_tps", "PP", "t/s", lambda samples: [s.pp_tps for s in samples], 
 TG = Metric("tg_tps", "TG", "t/s", lambda samples: [s.tg_tps for s in samples], "faster", "slower", 1, 2)
 TTFT = Metric("ttft_ms", "TTFT", "ms", lambda samples: [s.ttft_ms for s in samples], "slower", "faster", -1, 0)
 ACCEPTANCE = Metric("draft_acceptance", "draft acceptance", "", _draft_acceptance, "higher", "lower", 0, 3)
-METRICS = (PP, TG, TTFT, ACCEPTANCE)
+CLEAN = Metric(
+    "clean_tokens", "clean", "tokens", lambda samples: [s.clean_n for s in samples], "cleaner", "faultier", 1, 0
+)
+NLL = Metric(
+    "nll",
+    "NLL",
+    "nats/token",
+    lambda samples: [s.nll for s in samples],
+    "less certain of the text",
+    "more certain of the text",
+    -1,
+    4,
+)
+METRICS = (PP, TG, TTFT, ACCEPTANCE, CLEAN, NLL)

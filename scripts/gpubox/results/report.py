@@ -112,6 +112,8 @@ def _comparison(pair: Pair) -> str:
     inputs = [(f"`{item.path}`", compact(item.a), compact(item.b)) for item in pair.inputs]
     found = [("Verdict", pair.mtp), ("Answers", pair.answers)]
     said = "".join(f"\n{name}: {one.sentence}.\n" for name, one in found if one)
+    if pair.quality:
+        said += f"\nQuality: {pair.quality}.\n"
     differ = "\nInputs that differ:\n\n" + _table(("Input", "A", "B"), inputs) if inputs else "\nNo input differs.\n"
     return title + text + _table(("Metric", "A", "B", "Verdict"), rows) + said + differ
 

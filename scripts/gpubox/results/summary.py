@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from gpubox.results.metrics import ACCEPTANCE, PP, TG, TTFT
+from gpubox.results.metrics import ACCEPTANCE, CLEAN, NLL, PP, TG, TTFT
 from gpubox.results.stats import Estimate, interval, variation
 from gpubox.results.trend import trend
 
@@ -32,6 +33,8 @@ class Summary:
         pp_tps, tg_tps: prompt processing and token generation, tokens per second; None without a value.
         ttft_ms: time to first token, milliseconds; None without a value.
         draft_acceptance: accepted / proposed draft tokens over all valid samples, 0 to 1; None without drafts.
+        clean: tokens before the first fault of answers that were checked; None where none was.
+        nll: mean negative log-likelihood of a text's tokens, nats; None where none was measured.
         invalid: measured samples that don't count.
         flags: doubts, of the run first, then of its samples, then found here.
     """
@@ -41,13 +44,26 @@ class Summary:
     tg_tps: Estimate | None
     ttft_ms: Estimate | None
     draft_acceptance: float | None
+    clean: Estimate | None
+    nll: Estimate | None
     invalid: int
     flags: tuple[str, ...]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All that keeps the run from being a plain result: the status, unless a flag says it, and the flags."""
-        return self.flags if self.run.status in {"done", "interrupted"} else (self.run.status, *self.flags)
+        """What else there is to say: the status, unless a flag says it, how good it was where that was looked at, flags."""
+        flags = (*filter(None, [self.quality]), *self.flags)
+        return flags if self.run.status in {"done", "interrupted"} else (self.run.status, *flags)
+
+    @property
+    def quality(self) -> str:
+        """How good it was, in words: the perplexity, or that no fault was found; empty where a flag tells the fault."""
+        if self.nll is not None:
+            return f"perplexity {math.exp(self.nll.mean):.3f}"
+        if self.clean is not None and self.run.workload.check and self.clean.lo in {None, self.clean.mean}:
+            faulty = any(flag.startswith("fault after") for flag in self.flags)
+            return "" if faulty else f"no fault in {self.clean.mean:.0f} tokens"
+        return ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return one element of `results` in the JSON of every command; an absent number is null."""
@@ -65,6 +81,9 @@ class Summary:
             "tg_tps": _plain(self.tg_tps),
             "ttft_ms": _plain(self.ttft_ms),
             "draft_acceptance": self.draft_acceptance,
+            "clean_tokens": _plain(self.clean),
+            "nll": _plain(self.nll),
+            "perplexity": None if self.nll is None else math.exp(self.nll.mean),
             "invalid": self.invalid,
             "flags": list(self.flags),
         }
@@ -78,7 +97,9 @@ def summarise(run: Run, samples: Sequence[Sample]) -> Summary:
     found = [*run.flags, *(flag for s in valid for flag in s.flags)]
     if run.status == "interrupted":
         found.append("interrupted")
-    if len(valid) < FEW_SAMPLES:
+    clean, nll = CLEAN.known(valid), NLL.known(valid)
+    # Greedy, the same answer comes again: one is enough to find its fault.
+    if len(valid) < FEW_SAMPLES and not (clean or nll):
         found.append("few-samples")
     if invalid:
         reasons = Counter(fault for s in invalid for fault in s.faults)
@@ -90,6 +111,8 @@ def summarise(run: Run, samples: Sequence[Sample]) -> Summary:
         tg_tps=interval(tg) if tg else None,
         ttft_ms=interval(ttft) if ttft else None,
         draft_acceptance=fmean(accepted) if accepted else None,
+        clean=interval(clean) if clean else None,
+        nll=interval(nll) if nll else None,
         invalid=len(invalid),
         flags=tuple(dict.fromkeys(found)),
     )

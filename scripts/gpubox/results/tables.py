@@ -83,6 +83,9 @@ samples = Table(
     # Long ones last: SQLite has to read through a row's overflow pages for whatever comes after them.
     _json("arrivals_ms"),
     _json("extra"),
+    # Added later, so they stand behind; where they are NULL, which costs nothing, nobody reads through to them.
+    Column("clean_n", BigInteger),
+    Column("nll", DOUBLE_PRECISION),
 )
 
 # One row for each invocation on a box: all that is needed to go on with it.
