@@ -28,6 +28,11 @@ class EngineBuild:
     further_flags: tuple[str, ...] = ()
 
     @property
+    def tools(self) -> tuple[str, ...]:
+        """What is built beside the server, as folders of `examples/`: what tells its perplexity and its speed."""
+        return "perplexity", "sweep-bench"
+
+    @property
     def cmake_flags(self) -> list[str]:
         """What cmake is told, in order."""
         cuda = self.variant == "cuda"

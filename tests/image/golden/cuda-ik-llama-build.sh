@@ -1,10 +1,10 @@
 #!/bin/sh
-# Builds the server of ik_llama.cpp at one commit; by gpubox. Needs git, cmake, a C++ compiler and CUDA; uses ccache if it is there.
+# Builds the server of ik_llama.cpp and its tools that measure, at one commit; by gpubox. Needs git, cmake, a C++ compiler and CUDA; uses ccache if it is there.
 #
 #   ik-llama-build.sh SOURCE WORK PREFIX
 #
 # SOURCE is any clone of ik_llama.cpp, or a folder with the files of the commit and no .git, which are taken on trust. WORK is an
-# empty folder, or that of a build to go on with; PREFIX is where bin/llama-server goes. JOBS limits the compilers at once.
+# empty folder, or that of a build to go on with; PREFIX is where bin/llama-server and the tools go. JOBS limits the compilers at once.
 set -eu
 
 commit=29a54f4b04cc0281850574247db075e20d68e7f1
@@ -51,6 +51,12 @@ cmake -S "$tree" -B build \
     '-DGGML_CUDA=ON' \
     '-DGGML_CUDA_FA_ALL_QUANTS=OFF' \
     '-DCMAKE_CUDA_ARCHITECTURES=120a-real'
-cmake --build build --target llama-server --parallel "${JOBS:-$(nproc)}"
+programs=llama-server
+for tool in perplexity sweep-bench; do # not every commit has them
+    [ ! -d "$tree/examples/$tool" ] || programs="$programs llama-$tool"
+done
+cmake --build build --target $programs --parallel "${JOBS:-$(nproc)}"
 
-install --strip build/bin/llama-server "$prefix/bin/llama-server"
+for program in $programs; do
+    install --strip "build/bin/$program" "$prefix/bin/$program"
+done
