@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 CONTAINERFILE = """
 FROM localhost/base:e2e
 COPY llama_standin.py /opt/llama_standin.py
+COPY {tools} /usr/local/bin/
 USER 65534
 ENTRYPOINT ["/usr/bin/python3", "-ISB", "/opt/llama_standin.py", "--pp", "{pp}", "--tg", "{tg}"]
 """
@@ -35,6 +36,14 @@ gpus: [0]
 server: {{ctx_size: 2048}}
 health: {{start_timeout: 30, stop_timeout: 1}}
 security: {security}
+"""
+# As the engine's own prints it, where it is given the whole text and the model.
+PERPLEXITY = """#!/bin/sh
+[ "$(wc -c)" -gt 9000 ] || exit 3
+case " $* " in *" --model /models/tiny.gguf"*" --ctx-size 256 --batch-size 256 --file /dev/stdin "*) ;; *) exit 4 ;; esac
+printf '[1]4.0000,'
+sleep 2
+printf '[2]5.0000,[3]4.5000,\\n'
 """
 # two wants a key.
 SECURITY = {"one": "{}", "two": "{api_key_file: /etc/gpubox/two.key}"}
@@ -67,6 +76,9 @@ class BenchingBox:
         box.put(lab.image_tar(TRIXIE), "/root/base.tar")
         box.put(HERE.parent / "standin" / "llama_standin.py", "/root/llama_standin.py")
         box.put(HERE / "measured_smi.py", "/root/measured_smi.py")
+        (self.folder / "llama-perplexity").write_text(PERPLEXITY)
+        box.put(self.folder / "llama-perplexity", "/root/llama-perplexity")
+        box.run("chmod 755 /root/llama-perplexity")
         (self.folder / "cdi.json").write_text(json.dumps(CDI))
         box.run("mkdir -p /srv/models /etc/cdi /etc/gpubox && echo sesame > /etc/gpubox/two.key")
         box.put(self.folder / "cdi.json", "/etc/cdi/nvidia.json")
@@ -76,7 +88,8 @@ class BenchingBox:
             " && podman import -q /root/base.tar localhost/base:e2e && rm /root/base.tar"
         )
         for name, (pp, tg) in SPEEDS.items():
-            (self.folder / "Containerfile").write_text(CONTAINERFILE.format(pp=pp, tg=tg))
+            text = CONTAINERFILE.format(pp=pp, tg=tg, tools="llama-perplexity" if name == "one" else "llama_standin.py")
+            (self.folder / "Containerfile").write_text(text)
             box.put(self.folder / "Containerfile", "/root/Containerfile")
             box.run(f"cd /root && podman build -q -t localhost/{name}:e2e -f Containerfile .")
             self.operator.profile(name, PROFILE.format(name=name, security=SECURITY[name]))

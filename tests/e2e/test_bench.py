@@ -59,6 +59,19 @@ def test_each_profile_is_measured_and_the_first_serves_again(box: BenchingBox) -
                 assert (run.engine["image_digest"], run.engine["unit_sha256"]) == (digest, unit)
 
 
+def test_a_texts_perplexity_is_measured_in_the_image_while_its_server_is_stopped(box: BenchingBox) -> None:
+    workload = box.folder / "quality.yml"
+    workload.write_text("max_reps: 1\nmeasure: [{prompt: 64, generate: 16}, {perplexity: essay}]\n")
+    status, _, told = box.bench("one", "two", "--workload", str(workload))
+    assert status == 0, told
+    assert "two: perplexity-essay is left out: its image has no llama-perplexity\n" in told
+    found = {(run["profile"], run["workload"]): run for run in box.results()[:3]}
+    assert set(found) == {("one", "pp64+tg16"), ("one", "perplexity-essay"), ("two", "pp64+tg16")}
+    assert found["one", "perplexity-essay"]["perplexity"] == pytest.approx(4.5, abs=1e-4)
+    assert found["one", "perplexity-essay"]["nll"]["n"] == 3
+    assert (box.operator.serving(), box.note()) == (["one"], "")
+
+
 def test_killed_it_goes_on_with_what_is_missing_and_repeats_nothing(box: BenchingBox) -> None:
     box.kill_while_measuring("two", "one", "two", *EFFORT)
     (half, *_) = box.results()

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gpubox.bench.box_perplexity import perplexity_on_box
 from gpubox.bench.box_state import BoxState, asked_by, deployed_profiles
 from gpubox.bench.plan import Step, missing
 from gpubox.bench.planned import planned_mib
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from gpubox.bench.session import Watcher
     from gpubox.box_switch import OnEvent
     from gpubox.profile_files import LoadedProfile
+    from gpubox.record import Workload
     from gpubox.results.store import Store
     from gpubox.switch_program.profiles import BoxProfile
 
@@ -177,6 +179,33 @@ class BoxBench:
         _check_argv(loaded, deployed["argv"], self._host)
         key = _api_key(connection, profile.api_key_file) if profile.api_key_file else None
         subject = subject_of(loaded, deployed, watch.facts, f"ssh://{self._host.name}/127.0.0.1:{profile.port}")
+        asked = [workload for workload in step.workloads if workload.check != "perplexity"]
+        of_texts = [workload for workload in step.workloads if workload.check == "perplexity"]
+        if asked:
+            self._ask(connection, watch, profile, asked, subject=subject, key=key)
+        if of_texts:
+            perplexity_on_box(
+                self._store,
+                of_texts,
+                subject,
+                connection=connection,
+                box=box_of(self._host.name, self._host.variables),
+                profile=profile,
+                batch=self._plan.batch,
+                watcher=self._watcher,
+            )
+
+    def _ask(
+        self,
+        connection: BoxConnection,
+        watch: BoxWatch,
+        profile: BoxProfile,
+        workloads: Sequence[Workload],
+        *,
+        subject: Subject,
+        key: str | None,
+    ) -> None:
+        """Measure what the endpoint itself can tell, through a tunnel."""
         watch.take()
         telemetry = RunTelemetry(watch, profile)
         with (
@@ -186,7 +215,7 @@ class BoxBench:
             bench(
                 self._store,
                 endpoint,
-                step.workloads,
+                workloads,
                 subject,
                 batch=self._plan.batch,
                 watcher=self._watcher,
