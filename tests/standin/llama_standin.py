@@ -180,6 +180,11 @@ class Server(ThreadingHTTPServer):
         self.last: list[str] = []
         super().__init__((options.host, options.port), Handler)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:  # as the base class has it
+        """Say nothing of a client that was killed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
     def server_bind(self) -> None:
         """Bind without looking up the host's name."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -73,8 +73,9 @@ class Subject:
 
 
 def new_id() -> str:
-    """Return an id that sorts by time and is unique without asking anyone."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    """Return an id that sorts by time, to a quarter of a millisecond, and is unique without asking anyone."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 4096 // 1_000_000:03x}{secrets.randbelow(4096):03x}"
 
 
 def bench(
