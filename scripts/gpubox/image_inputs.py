@@ -77,7 +77,7 @@ def read_inputs(place: str, variables: Mapping[str, Any], gpus: Iterable[Mapping
         build=_build(variables, gpus),
         build_base=build_base,
         runtime_base=runtime_base,
-        cpu=" ".join(re.sub(r"[^\w ().,:@/+-]", " ", str(variables["cpu"])).split()) if native else "",
+        cpu=cpu_label(str(variables["cpu"])) if native else "",
     )
 
 
@@ -96,6 +96,11 @@ def read_build(place: str, variables: Mapping[str, Any], gpus: Iterable[Mapping[
     if found := [*_build_faults(variables, gpus)]:
         raise _faults(place, "", found)
     return _build(variables, gpus)
+
+
+def cpu_label(model: str) -> str:
+    """Return a CPU's model as an image's label holds it."""
+    return " ".join(re.sub(r"[^\w ().,:@/+-]", " ", model).split())
 
 
 def cuda_architecture(capability: str) -> str:

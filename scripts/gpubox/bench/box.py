@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import platform
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gpubox.bench.box_perplexity import perplexity_on_box
@@ -18,6 +18,7 @@ from gpubox.bench.plan import Step, missing
 from gpubox.bench.planned import planned_mib
 from gpubox.bench.run_telemetry import RunTelemetry
 from gpubox.bench.session import Subject, bench
+from gpubox.bench.suitability import driver_doubts, image_doubts, image_labels
 from gpubox.box import box_of
 from gpubox.box_connection import BoxConnection
 from gpubox.box_switch import ask_switch
@@ -26,7 +27,7 @@ from gpubox.errors import BoxError, ConnectionLostError, EndpointError, GpuboxEr
 from gpubox.profile_deployment import deploy
 from gpubox.profile_files import load_profile
 from gpubox.telemetry.box_watch import LOCK_LEASE_S, BoxWatch
-from gpubox.telemetry.judgement import not_quiet
+from gpubox.telemetry.judgement import not_quiet, used_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,6 +180,14 @@ class BoxBench:
         _check_argv(loaded, deployed["argv"], self._host)
         key = _api_key(connection, profile.api_key_file) if profile.api_key_file else None
         subject = subject_of(loaded, deployed, watch.facts, f"ssh://{self._host.name}/127.0.0.1:{profile.port}")
+        gpus = used_gpus(profile.gpus, watch.facts["gpus"])
+        doubts = [
+            *image_doubts(image_labels(connection, profile.image), watch.facts, gpus),
+            *driver_doubts(self._store, profile.name, watch.facts),
+        ]
+        for doubt in doubts:
+            self._watcher.say(f"{profile.name}: {doubt}")
+        subject = replace(subject, flags=tuple(doubts))
         asked = [workload for workload in step.workloads if workload.check != "perplexity"]
         of_texts = [workload for workload in step.workloads if workload.check == "perplexity"]
         if asked:

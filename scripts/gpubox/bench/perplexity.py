@@ -72,6 +72,7 @@ def measure_perplexity(
         engine={"name": loaded.profile.engine.name} | subject.engine,
         model=subject.model,
         host=subject.host,
+        flags=subject.flags,
     )
 
     def samples() -> Iterator[Sample]:

@@ -62,6 +62,7 @@ class Subject:
         model: path, size and sha256 of the model file where it can be read.
         host: facts of the host that serves.
         endpoint: what records call it, where the URL is a tunnel's; empty for the URL itself.
+        flags: doubts that are there before the first sample.
     """
 
     profile: LoadedProfile | None = None
@@ -70,6 +71,7 @@ class Subject:
     model: dict[str, Any] = field(default_factory=dict)
     host: dict[str, Any] = field(default_factory=dict)
     endpoint: str = ""
+    flags: tuple[str, ...] = ()
 
 
 def new_id() -> str:
@@ -202,4 +204,5 @@ def describe(endpoint: Endpoint, identity: Identity, workload: Workload, subject
         engine=engine | subject.engine,
         model=model | subject.model,
         host=subject.host,
+        flags=subject.flags,
     )
