@@ -2,8 +2,12 @@
 
     base: glm-5.2-1.630bpw
     axes:
-      speculative: {plain: null, mtp2: [{type: mtp, n_max: 2, p_min: 0.5}]}
-      ubatch_size: [512, 2048]
+      speculative: ["off", {type: mtp, n_max: [1, 2, 3, 4], p_min: [0, 0.5]}]
+      experts: {four: [{layers: "3-6", device: CUDA0}], none: null}
+      ubatch: [512, 2048]
+
+An axis of `speculative` takes stages whose values are lists, and has a profile for each combination of them. `mla` and
+`ubatch` are short for `mla_use` and `ubatch_size`.
 
 A derived profile is a profile like any other: a file that `extends` the base and sets one value of each axis. So it is
 deployed, switched to and measured as every other, and what was measured can be read in the inventory a year later.
@@ -28,6 +32,7 @@ from gpubox.profile_files import LoadedProfile, load_profile, profiles_folder, s
 HEADER = "# Written by gpubox bench --matrix; the next time overwrites changes made here.\n"
 # Axes that are fields of a profile; all others are fields of its `server`.
 OWN_FIELDS = ("speculative", "experts")
+SHORT = {"mla": "mla_use", "ubatch": "ubatch_size"}
 MOST = 500
 
 
@@ -86,9 +91,7 @@ def expand(base: str, axes: dict[str, Any]) -> list[Derived]:
         axes: values by field, as a list (`ubatch_size: [512]` is called `ubatch_size512`) or by what they are called.
     """
     choices = [
-        [(axis, label, value) for label, value in values.items()]
-        if isinstance(values, dict)
-        else [(axis, f"{axis}{value}", value) for value in values]
+        [(SHORT.get(axis, axis), label, value) for label, value in _labelled(axis, values)]
         for axis, values in axes.items()
     ]
     derived = []
@@ -102,6 +105,29 @@ def expand(base: str, axes: dict[str, Any]) -> list[Derived]:
                 document.setdefault("server", {})[axis] = value
         derived.append(Derived("-".join([base, *(label for _, label, _ in chosen)]).lower(), document))
     return derived
+
+
+def _labelled(axis: str, values: Any) -> list[tuple[str, Any]]:  # noqa: ANN401  # a list or a mapping of YAML
+    if isinstance(values, dict):
+        return list(values.items())
+    if axis == "speculative":
+        return [one for value in values for one in _stages(value)]
+    return [(f"{axis}{value}", value) for value in values]
+
+
+def _stages(value: Any) -> list[tuple[str, Any]]:  # noqa: ANN401  # YAML
+    """Return the stages that one entry of an axis stands for, each with what it is called."""
+    if value in ("off", None):
+        return [("off", None)]
+    if not isinstance(value, dict):
+        return [(f"speculative{value}", value)]
+    settings = {key: each if isinstance(each, list) else [each] for key, each in value.items() if key != "type"}
+    found = []
+    for chosen in product(*settings.values()):
+        stage = dict(zip(settings, chosen, strict=True))
+        label = "-".join([str(value.get("type")), *(f"{key}{each}" for key, each in stage.items())])
+        found.append((label, [{"type": value.get("type"), **stage}]))
+    return found
 
 
 def load_derived(derived: list[Derived], folder: Path | None = None) -> list[LoadedProfile]:

@@ -20,8 +20,8 @@ from pathlib import Path
 from gpubox.tiny_model import TinyShape, make_tiny_model
 
 BIN = Path(sys.executable).parent
-SHAPE = TinyShape(layers=12, width=1536, ffn=6144, kv_heads=4)
-ROUNDS, DEPTH, N_GEN = 4, 512, 128
+SHAPE = TinyShape(layers=8, width=1536, ffn=6144, kv_heads=4)
+ROUNDS, DEPTH, N_GEN = 3, 512, 128
 PROFILE = """
 model: {{path: {model}}}
 engine: {{name: ik_llama}}
@@ -56,7 +56,7 @@ def theirs(tool: Path, folder: Path, threads: int) -> float:
         "jsonl",
     ]
     done = subprocess.run(list(map(str, words)), cwd=folder, capture_output=True, text=True, check=True)
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    rows = [json.loads(line) for line in (done.stdout + done.stderr).splitlines() if line.startswith("{")]
     (row,) = [row for row in rows if row["n_kv"] == DEPTH]
     return float(row["speed_tg"])
 

@@ -54,6 +54,19 @@ def test_each_combination_extends_the_base_and_sets_one_value_of_each_axis(inven
     assert (loaded.server.ubatch_size, loaded.server.mla_use, len(loaded.speculative)) == (512, 3, 1)
 
 
+def test_an_axis_of_drafting_is_written_as_one_says_it(inventory: Path) -> None:
+    derived = matrix(
+        'base: glm\naxes:\n  speculative: ["off", {type: mtp, n_max: [1, 2, 3, 4], p_min: [0, 0.5]}]\n  mla: [1, 3]\n'
+    )
+    drafting = [f"mtp-n_max{n}-p_min{p}" for n in (1, 2, 3, 4) for p in ("0", "0.5")]
+    assert [one.name for one in derived] == [f"glm-{label}-mla{mla}" for label in ["off", *drafting] for mla in (1, 3)]
+    assert len(load_derived(derived)) == 18
+    write_derived(derived, inventory)
+    loaded = load_profile("glm-mtp-n_max3-p_min0.5-mla1").profile
+    (stage,) = loaded.speculative
+    assert (stage.type, stage.n_max, stage.p_min, loaded.server.mla_use) == ("mtp", 3, 0.5, 1)
+
+
 @given(
     st.dictionaries(
         st.sampled_from("abc"), st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True), min_size=1

@@ -22,7 +22,7 @@ def test_the_shipped_workloads_measure_what_their_files_list() -> None:
         "depths": ["pp2048+tg128", "pp8192+tg128", "pp20480+tg128", "pp130000+tg128"],
         "drafting": ["code", "prose", "extraction", "rewriting"],
         "quality": ["long-code", "perplexity-essay"],
-        "write-up": ["pp14895+tg78", "pp20508+tg128"],
+        "write-up": ["pp14895+tg78", "pp20508+tg128", "code"],
     }
 
 

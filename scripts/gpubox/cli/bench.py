@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 HELP = "measure profiles deployed on a box, a running endpoint, or profiles served on this machine"
 EXAMPLE = """
 gpubox bench glm-5.2-1.630bpw glm-5.2-1.630bpw-mtp --host glm-box --interleave
+gpubox bench 'glm-5.2-*' --host glm-box --workload write-up
 gpubox bench --resume --host glm-box
 gpubox bench --matrix ubatch.yml --host glm-box --write
 gpubox bench --endpoint http://127.0.0.1:8000 --pp 2048 --tg 128
@@ -39,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from gpubox.cli.results import DB_HELP
 
-    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="a name or a file, with --host or --server")
+    parser.add_argument(
+        "profiles",
+        nargs="*",
+        metavar="PROFILE",
+        help="a name or a file, with --host or --server; with --host also a pattern such as 'glm-5.2-*'",
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--host", metavar="BOX", help="a host of the inventory where each PROFILE is deployed")
     where.add_argument("--endpoint", metavar="URL", help="a llama.cpp-family server that already runs")

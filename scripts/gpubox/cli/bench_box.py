@@ -23,6 +23,7 @@ def run_on_box(args: argparse.Namespace) -> int:
     """Measure the profiles on the box, or go on, or put back; 1 where something could not be measured or put back."""
     from gpubox.bench.box import BoxBench, Host, restore
     from gpubox.box import box_of, host_variables
+    from gpubox.cli.bench_choice import chosen_profiles, print_published
     from gpubox.cli.bench_matrix import fitting_profiles, print_next_steps
     from gpubox.cli.box_progress import BoxProgress
     from gpubox.cli.progress import Progress
@@ -49,6 +50,7 @@ def run_on_box(args: argparse.Namespace) -> int:
         if args.write:
             print_next_steps(args.profiles, box)
             return 0
+    args.profiles = chosen_profiles(args.profiles, box_of(box, variables), variables, progress)
     host = Host(box, variables, SWITCH_OPTIONS, on_event)
     with Store.open(args.db) as store:
         try:
@@ -65,6 +67,7 @@ def run_on_box(args: argparse.Namespace) -> int:
         print(json.dumps(document(summaries) | {"batch": plan.batch, "failed": outcome.failed}, indent=2))
     else:
         print_summaries(summaries)
+        print_published(summaries)
     for name, why in outcome.failed.items():
         print(f"gpubox: {name}: could not be measured: {why.partition(chr(10))[0]}", file=sys.stderr)
     return max(_told(box, outcome.unrestored), 1 if outcome.failed else 0)
