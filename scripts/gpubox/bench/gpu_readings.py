@@ -74,8 +74,13 @@ def parse_reading(line: str) -> GpuReading | None:
         power_w=power,
         sm_mhz=clock,
         temperature_c=temperature,
-        throttled_by=tuple(reason for bit, reason in THROTTLED_BY.items() if reasons & bit),
+        throttled_by=reasons_of(reasons),
     )
+
+
+def reasons_of(bits: int) -> tuple[str, ...]:
+    """Return why a GPU is slower than it could be, of the bits of nvmlClocksEventReasons."""
+    return tuple(reason for bit, reason in THROTTLED_BY.items() if bits & bit)
 
 
 def summarise_readings(readings: Iterable[GpuReading]) -> list[dict[str, Any]]:

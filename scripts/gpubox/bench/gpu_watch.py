@@ -1,4 +1,4 @@
-"""The GPUs of this machine while something is measured: one nvidia-smi that goes on, read by a thread."""
+"""The GPUs of this machine while something is measured: NVML, else one nvidia-smi that goes on, read by a thread."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from gpubox.bench.gpu_readings import FIELDS, GpuReading, parse_reading, summarise_readings, throttle_flags
+from gpubox.bench.nvml import LIBRARY, Nvml
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from gpubox.record import Sample
@@ -24,23 +26,38 @@ STOP_S = 5.0
 
 
 class GpuWatch:
-    """Reads nvidia-smi's stream; without nvidia-smi it knows nothing and costs nothing. Use it as a context manager.
+    """Reads NVIDIA's library, or the stream of nvidia-smi where that can't be loaded. Use it as a context manager.
+
+    Without both it knows nothing and costs nothing.
 
     Args:
         interval_ms: between two readings of each GPU.
+        library: file name of NVML.
     """
 
-    def __init__(self, interval_ms: int = INTERVAL_MS) -> None:
+    def __init__(self, interval_ms: int = INTERVAL_MS, library: str = LIBRARY) -> None:
         self._interval_ms = interval_ms
+        self._library = library
+        self._ended = threading.Event()
         self._readings: deque[tuple[float, GpuReading]] = deque()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        try:
+            nvml = Nvml(self._library)
+        except OSError:
+            self._start_program()
+            return self
+        self._thread = threading.Thread(target=self._ask, args=(nvml,), name="nvml", daemon=True)
+        self._thread.start()
+        return self
+
+    def _start_program(self) -> None:
         program = shutil.which("nvidia-smi")
         if program is None:
-            return self
+            return
         query = [f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits", f"--loop-ms={self._interval_ms}"]
         with suppress(OSError):
             self._process = subprocess.Popen(
@@ -48,12 +65,15 @@ class GpuWatch:
             )
             self._thread = threading.Thread(target=self._read, name="nvidia-smi", daemon=True)
             self._thread.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._process is None or self._thread is None:
+        self._ended.set()
+        if self._thread is None:
+            return
+        if self._process is None:
+            self._thread.join(STOP_S)
             return
         self._process.kill()
         self._process.wait()
@@ -75,10 +95,18 @@ class GpuWatch:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             reading = parse_reading(line)
-            if reading is None:
-                continue
-            now = time.monotonic()
-            with self._lock:
-                self._readings.append((now, reading))
-                while self._readings[0][0] < now - KEPT_S:
-                    self._readings.popleft()
+            if reading is not None:
+                self._keep([reading])
+
+    def _ask(self, nvml: Nvml) -> None:
+        with nvml:
+            while not self._ended.is_set():
+                self._keep(nvml.read())
+                self._ended.wait(self._interval_ms / 1e3)
+
+    def _keep(self, readings: Sequence[GpuReading]) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._readings.extend((now, reading) for reading in readings)
+            while self._readings and self._readings[0][0] < now - KEPT_S:
+                self._readings.popleft()
