@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gpubox.bench.answer_check import check_code
+from gpubox.clock import now
 from gpubox.errors import EndpointError
 from gpubox.record import Sample
 
@@ -110,7 +110,7 @@ def measure(endpoint: Endpoint, request: Request) -> Sample:
     Raises:
         EndpointError: the request failed or the stream broke off before its last event.
     """
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    started_at = now().isoformat(timespec="milliseconds")
     answer = _Answer()
     last_ms = 0.0
     for event in endpoint.stream(request.path, request.body()):

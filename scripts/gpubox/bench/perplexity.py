@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpubox import __version__
 from gpubox.bench.session import new_id, record
 from gpubox.bench.texts import prompt_of
+from gpubox.clock import now
 from gpubox.errors import ServerError, ServerExitedError
 from gpubox.quality.perplexity import CHUNK, TOOL, chunk_likelihoods, tool_arguments
 from gpubox.record import Run, Sample
@@ -61,7 +61,7 @@ def measure_perplexity(
     run = Run(
         id=new_id(),
         batch=batch,
-        started_at=datetime.now(UTC).astimezone().isoformat(timespec="milliseconds"),
+        started_at=now().astimezone().isoformat(timespec="milliseconds"),
         tool_version=__version__,
         endpoint=TOOL,
         workload=workload,
@@ -76,7 +76,7 @@ def measure_perplexity(
     )
 
     def samples() -> Iterator[Sample]:
-        started, began = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
+        started, began = now().isoformat(timespec="milliseconds"), time.monotonic()
         printed = run_tool(argv)
         took_ms = (time.monotonic() - began) * 1e3
         found = chunk_likelihoods(printed)

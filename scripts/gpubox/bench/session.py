@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gpubox import __version__
 from gpubox.bench.identity import identify
 from gpubox.bench.runner import check_fits, choose_route, run_workload
+from gpubox.clock import now
 from gpubox.errors import EndpointError, GpuboxError
 from gpubox.record import Run
 
@@ -76,8 +76,8 @@ class Subject:
 
 def new_id() -> str:
     """Return an id that sorts by time, to a quarter of a millisecond, and is unique without asking anyone."""
-    now = datetime.now(UTC)
-    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 4096 // 1_000_000:03x}{secrets.randbelow(4096):03x}"
+    moment = now()
+    return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond * 4096 // 1_000_000:03x}{secrets.randbelow(4096):03x}"
 
 
 def bench(
@@ -193,7 +193,7 @@ def describe(endpoint: Endpoint, identity: Identity, workload: Workload, subject
     return Run(
         id=new_id(),
         batch=batch,
-        started_at=datetime.now(UTC).astimezone().isoformat(timespec="milliseconds"),
+        started_at=now().astimezone().isoformat(timespec="milliseconds"),
         tool_version=__version__,
         endpoint=subject.endpoint or endpoint.url,
         workload=workload,

@@ -10,6 +10,7 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, Self
 
 from gpubox.bench.gpu_readings import FIELDS
+from gpubox.clock import now_s
 from gpubox.errors import BoxError, ConnectionLostError
 from gpubox.host_facts import SOURCES, facts_of
 from gpubox.nvidia import GPU_FIELDS, parse_gpus
@@ -154,10 +155,10 @@ class BoxWatch:
         """
         shortest = float("inf")
         for _ in range(PINGS):
-            sent = time.time()
+            sent = now_s()
             self._order("ping")
             at = self._answer("pong")["at"]
-            took = time.time() - sent
+            took = now_s() - sent
             if took < shortest:
                 shortest, self._offset_s = took, sent + took / 2 - at
 
