@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     with Store.open(args.db, read_only=True) as store:
         a, b = select(store, args.a), select(store, args.b)
-        samples = store.samples_of([run.id for run in (*a.every, *b.every)])
+        samples = store.samples_of([run.id for run in (*a.every, *b.every)], whole=True)
     comparison = compare(a, b, samples)
     verdicts = [pair.mtp for pair in comparison.pairs if pair.mtp]
     if not verdicts:
@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(verdicts: Sequence[MtpVerdict]) -> None:
     from gpubox.cli.tables import print_table
+    from gpubox.results.mtp_positions import in_words
     from gpubox.results.mtp_table import HEADS, row_of
 
     heads = [head.upper().replace(" MS", " ms") for head in HEADS]
@@ -63,3 +64,5 @@ def _print(verdicts: Sequence[MtpVerdict]) -> None:
     print()
     for verdict in verdicts:
         print(f"{verdict.workload}: {verdict.sentence}")
+        if verdict.reached:
+            print(f"{verdict.workload}: accepted were {in_words(verdict.reached)}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gpubox.results.answers import Answers, compare_answers
 from gpubox.results.metrics import METRICS, Metric
 from gpubox.results.mtp import MtpVerdict, drafts, mtp_verdict
+from gpubox.results.mtp_positions import reached
 from gpubox.results.pairing import are_paired, both_sides
 from gpubox.results.quality import compare_quality
 from gpubox.results.stats import Difference, Estimate, Verdict, difference, interval
@@ -203,11 +204,13 @@ def compare_runs(a: Run, b: Run, samples_a: Sequence[Sample], samples_b: Sequenc
 def _mtp(workload: str, samples_a: Sequence[Sample], samples_b: Sequence[Sample], *, paired: bool) -> MtpVerdict | None:
     match drafts(samples_a), drafts(samples_b):
         case False, True:
-            return mtp_verdict(workload, samples_a, samples_b, paired=paired)
+            without, with_drafts = samples_a, samples_b
         case True, False:
-            return mtp_verdict(workload, samples_b, samples_a, paired=paired)
+            without, with_drafts = samples_b, samples_a
         case _:
             return None
+    found = mtp_verdict(workload, without, with_drafts, paired=paired)
+    return found and replace(found, reached=reached(sample for sample in with_drafts if sample.valid))
 
 
 def differing_inputs(a: Run, b: Run) -> list[Input]:

@@ -112,6 +112,7 @@ class MtpVerdict:
         without, with_drafts: TG of both runs, tokens per second.
         gain: of TG, with drafts relative to without.
         drafting: the reason; None where the server said too little for it.
+        reached: share of the rounds that accepted at least 1, 2, … drafts, 0 to 1; empty where arrivals don't tell.
     """
 
     workload: str
@@ -119,6 +120,7 @@ class MtpVerdict:
     with_drafts: Estimate
     gain: Difference
     drafting: Drafting | None
+    reached: tuple[float, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -166,6 +168,7 @@ class MtpVerdict:
                 "break_even_interval": drafting.break_even_interval,
                 "can_never_help": drafting.can_never_help,
             },
+            "accepted_at_least": list(self.reached),
             "verdict": self.sentence,
         }
 
