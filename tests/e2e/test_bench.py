@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import signal
+import sqlite3
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -82,6 +86,38 @@ def test_killed_it_goes_on_with_what_is_missing_and_repeats_nothing(box: Benchin
     assert "before it one served" in told
     assert box.measured(half["batch"]) == ["one", "two"]
     assert (box.operator.serving(), box.note()) == (["one"], "")
+
+
+def test_killed_at_random_and_resumed_it_measures_everything_once(box: BenchingBox) -> None:
+    """GPUBOX_KILLS says how often; 3 times by default, 100 take a quarter of an hour."""
+    moments = random.Random(20261126)
+    words = ["one", "two", "--interleave", "--pp", "256", "--tg", "64", "--reps", "3"]
+    batches = set()
+    for _ in range(int(os.environ.get("GPUBOX_KILLS", "3"))):
+        process = box.start(*words)
+        try:
+            process.wait(moments.uniform(1, 6))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+        box.await_unlocked()
+        newest = box.results()[0]
+        batches.add(newest["batch"])
+        # What is done is gone on with only where something is missing; else the next one is begun.
+        left = newest["status"] != "done" or len(box.measured(newest["batch"])) < 4
+        words = ["--resume"] if left else ["one", "two", "--interleave", "--pp", "256", "--tg", "64", "--reps", "3"]
+    status, _, told = box.bench("--resume")
+    assert status == 0, told
+    assert (box.operator.serving(), box.note()) == (["one"], "")
+    assert sorted(box.measured(box.results()[0]["batch"])) == ["one", "one", "two", "two"]
+    with Store.open(box.db) as store:
+        for run in (run for batch in batches for run in store.runs(batch=batch)):
+            samples = store.samples(run.id)
+            assert [sample.index for sample in samples] == list(range(len(samples)))
+            assert len({sample.extra["prompt_sha256"] for sample in samples}) == len(samples)
+            assert run.status in {"done", "interrupted"}
+    with sqlite3.connect(box.db) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_killed_it_can_be_left_at_that_with_what_served_before(box: BenchingBox) -> None:
