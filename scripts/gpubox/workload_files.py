@@ -140,6 +140,8 @@ def _workload(measure: Measure, document: WorkloadDocument) -> Workload:
         name, text = f"perplexity-{measure.perplexity}", measure.perplexity
         return Workload(name, 0, 0, seed=document.seed, min_reps=1, max_reps=1, text=text, check="perplexity")
     name = measure.text or f"pp{measure.prompt}+tg{measure.generate}"
+    if measure.sampling == "profile":
+        name += "-sampled"
     workload = Workload(
         name=f"{name}@{measure.depth}" if measure.depth else name,
         n_prompt=measure.prompt or 0,

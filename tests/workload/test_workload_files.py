@@ -50,6 +50,14 @@ def test_what_an_entry_leaves_out_comes_from_the_document_and_then_from_the_defa
     ]
 
 
+def test_a_text_may_be_asked_greedily_and_as_the_profile_samples(tmp_path: Path) -> None:
+    text = "text: code, generate: 20"
+    (tmp_path / "w.yml").write_text(f"measure: [{{{text}}}, {{{text}, sampling: profile, check: python}}]\n")
+    greedy = Workload("code", 0, 20, text="code")
+    sampled = replace(greedy, name="code-sampled", check="python", sampled=True)
+    assert load_workloads("w", tmp_path) == [greedy, sampled]
+
+
 def test_fewer_most_repetitions_lower_the_fewest_too() -> None:
     assert with_effort(Workload("w", 1, 1), max_reps=2) == Workload("w", 1, 1, min_reps=2, max_reps=2)
 
