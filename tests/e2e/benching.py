@@ -43,6 +43,7 @@ PERPLEXITY = """#!/bin/sh
 case " $* " in *" --model /models/tiny.gguf"*" --ctx-size 256 --batch-size 256 --file /dev/stdin "*) ;; *) exit 4 ;; esac
 printf '[1]4.0000,'
 sleep 2
+[ ! -e /models/slow ] || sleep 100
 printf '[2]5.0000,[3]4.5000,\\n'
 """
 # two wants a key.

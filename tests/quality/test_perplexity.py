@@ -100,6 +100,8 @@ def test_a_worse_model_is_told_by_the_same_text_chunk_by_chunk(served: Path) -> 
     assert "B is less certain of the text by 3.0 % (95 % CI 3.0 to 3.0)" in compared.stdout
     assert "Quality: A has a perplexity of 20.08" in compared.stdout
     assert "; B has a perplexity of 21.97" in compared.stdout
+    exported = Console(Path.cwd()).run("export", "--format", "prometheus", "--db", "r.db").stdout
+    assert 'gpubox_perplexity{profile="x",workload="perplexity-essay",host="' in exported
     (_, found) = json.loads(Console(Path.cwd()).run("results", "--json", "--db", "r.db").stdout)["results"]
     assert found["perplexity"] == pytest.approx(math.exp(3.09), rel=1e-4)
     assert found["flags"] == []

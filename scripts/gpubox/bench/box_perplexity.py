@@ -24,14 +24,23 @@ if TYPE_CHECKING:
     from gpubox.results.store import Store
     from gpubox.switch_program.profiles import BoxProfile
 
-# The first argument is the text, the rest the command. An empty line now and then keeps the connection from being taken for
-# broken while a model is loaded.
+# The arguments are the text, the container's name and the command. An empty line now and then keeps the connection from being
+# taken for broken while a model is loaded; where nobody reads it any more, the container goes, and the GPUs' memory with it.
 _RUN = """
-text=$1 said=$(mktemp) && shift || exit
+text=$1 name=$2 said=$(mktemp) && shift 2 || exit
+trap '' PIPE
 { printf %s "$text" | "$@" 2>"$said"; echo "ended: $?"; tail -n 6 "$said"; rm "$said"; } &
-while kill -0 $! 2>/dev/null; do echo; sleep 1; done
+while kill -0 $! 2>/dev/null; do
+    echo 2>/dev/null || exec podman rm --force --time 0 "$name" >/dev/null 2>&1
+    sleep 1
+done
 """
 _ENDED = re.compile(r"^ended: (\d+)$", re.MULTILINE)
+
+
+def container_name(loaded: LoadedProfile) -> str:
+    """Return what the container that runs the tool is called."""
+    return f"{loaded.name}-perplexity"
 
 
 def tool_command(loaded: LoadedProfile, box: Box, image: str) -> tuple[str, ...]:
@@ -45,7 +54,7 @@ def tool_command(loaded: LoadedProfile, box: Box, image: str) -> tuple[str, ...]
     deployment = replace(deploy(loaded, box), publish=(), secrets=(), health=None)
     _, model = model_mount(loaded.profile.model, box)
     return (
-        *("podman", "run", "--rm", "--replace", "--interactive", f"--name={loaded.name}-perplexity"),
+        *("podman", "run", "--rm", "--replace", "--interactive", f"--name={container_name(loaded)}"),
         *(option.argument for option in options(deployment)),
         f"--entrypoint={TOOL}",
         image,
@@ -89,7 +98,7 @@ def perplexity_on_box(
         return
 
     def run_tool(argv: Sequence[str]) -> str:
-        command = ["sh", "-c", _RUN, "sh", prompt_of(workload.text), *argv]
+        command = ["sh", "-c", _RUN, "sh", prompt_of(workload.text), container_name(loaded), *argv]
         printed = "\n".join(line for line in connection.lines(command) if line)
         ended = _ENDED.search(printed)
         if ended is None or ended.group(1) != "0":

@@ -42,6 +42,11 @@ GAUGES: dict[str, tuple[str, Read]] = {
     **_ends("gpubox_generated_tokens_per_second", "Token generation (TG)", 1, lambda summary: summary.tg_tps),
     **_ends("gpubox_first_token_seconds", "Time to the first token", 1e-3, lambda summary: summary.ttft_ms),
     "gpubox_draft_acceptance_ratio": ("Accepted drafts / proposed drafts", lambda summary: summary.draft_acceptance),
+    "gpubox_perplexity": ("Perplexity of a shipped text", lambda summary: summary.perplexity),
+    "gpubox_clean_tokens": (
+        "Tokens of an answer before its first fault",
+        lambda summary: None if summary.clean is None else summary.clean.mean,
+    ),
     "gpubox_run_start_time_seconds": (
         "When the run started, Unix time",
         lambda summary: datetime.fromisoformat(summary.run.started_at).timestamp(),

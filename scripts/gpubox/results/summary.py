@@ -56,10 +56,15 @@ class Summary:
         return flags if self.run.status in {"done", "interrupted"} else (self.run.status, *flags)
 
     @property
+    def perplexity(self) -> float | None:
+        """The perplexity of a text over all of its pieces; None where none was measured."""
+        return None if self.nll is None else math.exp(self.nll.mean)
+
+    @property
     def quality(self) -> str:
         """How good it was, in words: the perplexity, or that no fault was found; empty where a flag tells the fault."""
-        if self.nll is not None:
-            return f"perplexity {math.exp(self.nll.mean):.3f}"
+        if self.perplexity is not None:
+            return f"perplexity {self.perplexity:.3f}"
         if self.clean is not None and self.run.workload.check and self.clean.lo in {None, self.clean.mean}:
             faulty = any(flag.startswith("fault after") for flag in self.flags)
             return "" if faulty else f"no fault in {self.clean.mean:.0f} tokens"
@@ -83,7 +88,7 @@ class Summary:
             "draft_acceptance": self.draft_acceptance,
             "clean_tokens": _plain(self.clean),
             "nll": _plain(self.nll),
-            "perplexity": None if self.nll is None else math.exp(self.nll.mean),
+            "perplexity": self.perplexity,
             "invalid": self.invalid,
             "flags": list(self.flags),
         }
