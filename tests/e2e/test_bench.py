@@ -147,7 +147,7 @@ def test_killed_it_can_be_left_at_that_with_what_served_before(box: BenchingBox)
 
 
 def test_ctrl_c_puts_back_what_served_before(box: BenchingBox) -> None:
-    process = box.start("two", *EFFORT)
+    process = box.start("two", *LONG)
     box.await_line(process, r"^two: pp\S+ +1 of")
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)

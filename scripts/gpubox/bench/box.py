@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from gpubox import interruption
 from gpubox.bench.box_perplexity import perplexity_on_box
 from gpubox.bench.box_state import BoxState, asked_by, deployed_profiles
 from gpubox.bench.plan import Step, missing
@@ -134,6 +135,7 @@ class BoxBench:
             self._watcher.say(f"{self._host.name}: {'not quiet: ' + ', '.join(busy) if busy else 'quiet'}")
             try:
                 for step in self._steps(state.serving):
+                    interruption.check()
                     self._step(connection, watch, profiles[step.entry.name], step)
             except ConnectionLostError:
                 raise

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gpubox import __version__
+from gpubox import __version__, interruption
 from gpubox.bench.identity import identify
 from gpubox.bench.runner import check_fits, choose_route, run_workload
 from gpubox.clock import now
@@ -162,6 +162,7 @@ def record(
             if telemetry:
                 telemetry.keep(store, run.id)
             watcher.sample(run, sample)
+            interruption.check()
         status = "done"
     except KeyboardInterrupt:
         status, reason = "interrupted", "interrupted by the user"

@@ -55,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # pydantic would look for plug-ins of its own in every installed package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
+        from gpubox.interruption import listen
+
+        listen()
         return _guarded(words)
     except KeyboardInterrupt:
         print("gpubox: interrupted", file=sys.stderr)
