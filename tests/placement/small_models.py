@@ -22,10 +22,16 @@ CONTEXT = 32_768
 KV_RANK, ROPE, NOPE, VALUE = 512, 64, 128, 128  # DeepSeek's; the engine takes no others
 
 
-def write_small_model(path: Path, name: str) -> Path:
-    """Write one of MODELS; its weights are a hole, that is zeros."""
+def write_small_model(path: Path, name: str, more_layers: int = 0) -> Path:
+    """Write one of MODELS; its weights are a hole, that is zeros.
+
+    Args:
+        path: of the file.
+        name: of the model.
+        more_layers: how often its last layer but a NextN layer is repeated.
+    """
     metadata, tensors = MODELS[name]()
-    return write_gguf(path, metadata, tensors)
+    return write_gguf(path, *_deeper(metadata, tensors, more_layers))
 
 
 def _llama() -> tuple[list[Metadata], list[TensorInfo]]:
@@ -268,6 +274,19 @@ def _metadata(
         ("tokenizer.ggml.bos_token_id", "u32", 256),
         ("tokenizer.chat_template", "string", CHAT_TEMPLATE),
     ]
+
+
+def _deeper(metadata: list[Metadata], tensors: list[TensorInfo], more: int) -> tuple[list[Metadata], list[TensorInfo]]:
+    numbers = {key.partition(".")[2]: value for key, _, value in metadata}
+    last = int(numbers["block_count"]) - int(numbers.get("nextn_predict_layers", 0)) - 1
+    found: list[TensorInfo] = []
+    for name, kind, ne in tensors:
+        _, number, part = name.split(".", 2) if name.startswith("blk.") else ("", "-1", "")
+        layer = int(number)
+        places = range(last, last + more + 1) if layer == last else [layer + more if layer > last else layer]
+        found += [(f"blk.{place}.{part}" if part else name, kind, ne) for place in places]
+    told = [(key, kind, value + more if key.endswith(".block_count") else value) for key, kind, value in metadata]
+    return told, found
 
 
 def _outside(width: int, kind: str, *, output: bool = True) -> list[TensorInfo]:

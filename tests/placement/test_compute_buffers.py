@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from gpubox.placement import Flags
+from gpubox.gguf import read_header
+from gpubox.placement import Flags, read_model
 from gpubox.placement.attention import heads_per_step
 from gpubox.placement.forward_pass import Setting, draft_compute_buffers, main_compute_buffers
 from gpubox.placement.sizes import MIB
 from placement.glm_models import glm
+from placement.small_models import MODELS, write_small_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def setting(**changed: object) -> Setting:
@@ -62,4 +69,24 @@ def test_few_layers_stand_for_all(moved: range | tuple[int, ...]) -> None:
     homes = {name: int(name == "token_embd.weight") for name in model.tensors}
     homes |= {name: 1 for layer in moved for name in model.layers[layer] if "_exps." in name}
     few = replace(setting(), homes=homes, gpus=1)
+    assert main_compute_buffers(few) == main_compute_buffers(replace(few, representatives=False))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_few_layers_stand_for_all_of_random_placements(seed: int, tmp_path: Path) -> None:
+    choose = random.Random(seed)
+    name = choose.choice([*MODELS])
+    model = read_model(read_header(write_small_model(tmp_path / "m.gguf", name, choose.choice([4, 11, 20, 31]))))
+    gpus = choose.randint(1, 4)
+    outside = ["output.weight", *(tensor for tensor in model.tensors if not tensor.startswith("blk."))]
+    homes = {tensor: choose.randint(0, gpus) for tensor in outside}
+    kv_homes: list[int] = []
+    for layer in range(model.n_layer):
+        stays = layer > 0 and choose.random() < 0.9
+        home = kv_homes[-1] if stays else choose.randint(0, gpus)
+        experts = homes.get(f"blk.{layer - 1}.ffn_up_exps.weight", home) if stays else choose.randint(0, gpus)
+        kv_homes.append(home)
+        homes |= {tensor: experts if "_exps." in tensor else home for tensor in model.layers[layer]}
+    flags = Flags(ctx_size=8192, ubatch_size=choose.choice([256, 512, 1024]), mla=choose.choice([1, 3]))
+    few = Setting(model, flags, 8192, flags.mla if model.mla else 0, False, homes, kv_homes, gpus)
     assert main_compute_buffers(few) == main_compute_buffers(replace(few, representatives=False))

@@ -1,7 +1,7 @@
 """The whole computation graph with which the engine sizes its compute buffers, and their sizes.
 
-One pass of `-ub` tokens over a full cache (llama.cpp:7395-7440). Layers that are alike leave the same space behind, so a
-run of them is represented by one or two; `representatives` off computes them all, to the same end.
+One pass of `-ub` tokens over a full cache (llama.cpp:7395-7440). After some layers that are alike the space they leave
+behind repeats itself, so a long run of them is represented by fewer; `representatives` off computes them all, to the same end.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from gpubox.placement.tensor_graph import Node
 
 _FEWEST_FOR_PP = 128  # tokens from which MLA 2 and 3 expand K and V (build_deepseek2.cpp:776)
+# Layers of a run until what each leaves free in the buffers repeats itself, and a multiple of how often it does; found by
+# trying thousands of placements against all of their layers.
+_SETTLING, _PERIOD = 4, 12
 _UNUSED = ("indexer.", "nextn.")  # loaded, but no part of the graph
 
 # Searches place a model dozens of times, and most of their graphs are alike.
@@ -165,18 +168,16 @@ def _layer(run: Pass, setting: Setting, layer: int, source: Node, outputs: Node 
 
 
 def _representatives(setting: Setting) -> list[int]:
-    """Return the layers that stand for all: two of the first run of equal ones, one of later runs, the model's last."""
+    """Return the layers that stand for all: of each run of equal ones as many as leave the buffers as the whole run does."""
     model = setting.model
     layers = range(model.n_layer - model.n_draft)
     if not setting.representatives:
         return list(layers)
     chosen: list[int] = []
-    met: set[object] = set()
-    for signature, run in groupby(layers, key=lambda layer: _signature(setting, layer)):
-        chosen += list(run)[: 1 if signature in met else 2]
-        met.add(signature)
-    if layers and chosen[-1] != layers[-1]:
-        chosen.append(layers[-1])
+    for _, equal in groupby(layers, key=lambda layer: _signature(setting, layer)):
+        run = list(equal)
+        surplus = max(len(run) - _SETTLING, 0) // _PERIOD * _PERIOD
+        chosen += run[surplus:]
     return chosen
 
 

@@ -6,13 +6,13 @@ ik_llama.cpp at 29a54f4), with the engine's 32-bit floating-point sums, since a 
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpubox.ggml_types import type_named, whole_row_bytes
 from gpubox.placement.kv_cache import layer_cache_bytes
 from gpubox.placement.model import is_expert
+from gpubox.placement.single_precision import f32
 from gpubox.placement.sizes import MIB
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from gpubox.placement.model import Model
 
 MARGIN = 1024 * MIB  # what the engine leaves of each GPU's free memory (k_default_mem_margin)
-_F32 = struct.Struct("f")
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,9 @@ def split_points(shares: Sequence[float]) -> list[float]:
     total = 0.0
     points = []
     for share in shares:
-        total = _f32(total + _f32(share))
+        total = f32(total + f32(share))
         points.append(total)
-    return [_f32(point / total) for point in points] if total else points
+    return [f32(point / total) for point in points] if total else points
 
 
 def assign_layers(sizes: LayerSizes, points: Sequence[float], first: int, last: int, n_layer: int) -> list[int]:
@@ -95,15 +94,15 @@ def assign_layers(sizes: LayerSizes, points: Sequence[float], first: int, last: 
     layer = first
     loaded = 0.0
     for gpu, point in enumerate(points):
-        loaded = _f32(loaded + sizes.compute)
-        limit = _f32(point * total)
+        loaded = f32(loaded + sizes.compute)
+        limit = f32(point * total)
         while layer < last:
             size = sizes.layers[layer]
             fits = loaded + size <= limit
-            if not fits and not loaded + size - limit < _f32(limit - loaded):
+            if not fits and not loaded + size - limit < f32(limit - loaded):
                 break
             devices[layer] = gpu
-            loaded = _f32(loaded + size)
+            loaded = f32(loaded + size)
             layer += 1
             if not fits:
                 break
@@ -161,8 +160,3 @@ def _believed_expansion(model: Model, flags: Flags, layer: int, n_ctx: int, mla:
                 at_once = heads // steps
                 break
     return 2.0 * v_b.ne[1] * at_once * n_ctx * 4
-
-
-def _f32(value: float) -> float:
-    rounded: float = _F32.unpack(_F32.pack(value))[0]
-    return rounded

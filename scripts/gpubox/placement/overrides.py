@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from gpubox.placement.single_precision import f32
 from gpubox.placement.sizes import MIB
 
 if TYPE_CHECKING:
@@ -111,17 +112,17 @@ def cpu_expert_layers(flags: Flags, n_layer: int, gpus: int, layer_devices: Sequ
 
 
 def _shares(counts: Sequence[int], wanted: int, n_layer: int) -> list[int]:
-    """Return how many of the wanted layers each GPU gives up, in proportion to its layers."""
-    fair = [count * wanted / n_layer for count in counts]
-    shares = [int(share + 0.5) for share in fair]
+    """Return how many of the wanted layers each GPU gives up, in proportion to its layers; rounding decides ties."""
+    fair = [f32(count * wanted / n_layer) for count in counts]
+    shares = [int(f32(f32(count / n_layer) * wanted) + 0.5) for count in counts]
     while sum(shares) > wanted:
         candidates = [gpu for gpu, share in enumerate(shares) if share]
-        shares[max(candidates, key=lambda gpu: shares[gpu] - 1 - fair[gpu])] -= 1
+        shares[max(candidates, key=lambda gpu: f32(shares[gpu] - 1 - fair[gpu]))] -= 1
     while sum(shares) < wanted:
         candidates = [gpu for gpu, share in enumerate(shares) if share < counts[gpu]]
         if not candidates:
             break
-        shares[min(candidates, key=lambda gpu: shares[gpu] + 1 - fair[gpu])] += 1
+        shares[min(candidates, key=lambda gpu: f32(shares[gpu] + 1 - fair[gpu]))] += 1
     return shares
 
 
