@@ -1,4 +1,7 @@
-"""Fetches that are killed, that meet, or that run out of disk: right bytes in the end, nothing half-made taken for whole."""
+"""Fetches that are killed, that meet, or that run out of disk: right bytes in the end, nothing half-made taken for whole.
+
+GPUBOX_KILLS says how often one is killed; 15 times by default.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +32,7 @@ from gguf_fetch.transfer import Transfer
 if TYPE_CHECKING:
     from hub.server import Hub
 
-KILLS = 15
+KILLS = int(os.environ.get("GPUBOX_KILLS", "15"))
 SEGMENT = 50_000
 
 
@@ -43,8 +47,11 @@ def test_kill_9_at_random_moments_loses_little_and_breaks_nothing(box: Box, hub:
     rng = random.Random(5)
     hub.faults.bytes_per_s = 400_000
     box.wants(model("org/open", "a.gguf", "b.gguf"))
-    kept = [0]
+    kept, finished = [0], 0
     for kill in range(KILLS):
+        if all(box.snapshot("org/open", name).exists() for name in ("a.gguf", "b.gguf")):
+            shutil.rmtree(box.cache)
+            kept, finished = [0], finished + 1
         process = box.start()
         if kill % 3:  # else killed before, or while, it begins
             assert process.stdout is not None
@@ -56,8 +63,8 @@ def test_kill_9_at_random_moments_loses_little_and_breaks_nothing(box: Box, hub:
         for name in ("a.gguf", "b.gguf"):
             link = box.snapshot("org/open", name)
             assert not link.exists() or link.read_bytes() == (originals / name).read_bytes()
-    assert kept == sorted(kept)
-    assert kept[-1] > SIZE / 2
+        assert kept == sorted(kept)
+    assert finished or kept[-1] > SIZE / 2
     hub.faults.bytes_per_s = None
     status, _, err = box.run("fetch")
     assert (status, err) == (0, "")
