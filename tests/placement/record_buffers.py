@@ -57,7 +57,9 @@ def printed(server: str, model: Path, flags: str) -> dict[str, list[float]]:
     command = [server, "-m", str(model), *flags.split(), "--no-warmup", "--port", "18911", "-t", "2"]
     found: dict[str, list[float]] = {"buffer": [], "KV buffer": [], "output buffer": [], "compute buffer": []}
     last: list[str] = []
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
+    process = subprocess.Popen(  # it leaves a llama.log where it stands
+        command, cwd=model.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
     try:
         assert process.stderr is not None
         for line in process.stderr:
@@ -75,7 +77,7 @@ def printed(server: str, model: Path, flags: str) -> dict[str, list[float]]:
 
 def main() -> None:
     """Serve and record."""
-    server = sys.argv[1]
+    server = str(Path(sys.argv[1]).resolve())
     record = []
     with tempfile.TemporaryDirectory() as folder:
         for name in MODELS:

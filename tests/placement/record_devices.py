@@ -101,8 +101,13 @@ def printed(folder: Path, model: Path, devices: int, flags: str) -> dict[str, di
             flags = flags.replace(f"={name}", f"=RPC0[127.0.0.1:{number}]")
         command = [str(folder / "llama-server"), "-m", str(model), "--rpc", rpc, *flags.split()]
         command += ["--no-warmup", "--port", "18911", "-t", "2"]
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+        process = subprocess.Popen(  # it leaves a llama.log where it stands
+            command,
+            cwd=model.parent,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
         )
         try:
             assert process.stderr is not None
