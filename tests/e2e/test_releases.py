@@ -129,3 +129,8 @@ def test_dnf_sees_the_pinned_branch_alone(box: Box, tmp_path: Path) -> None:
         "cuda-toolkit-13-0 13.0.1",
         *(f"{name} {version}" for name in ("libcuda1", "nvidia-open") for version in ("580.65.06", "580.95.05")),
     ]
+
+    box.run("sed -i -E 's|<revision>|<revision>9|' /srv/repository/repodata/repomd.xml")
+    told = box.run(f"{query} makecache", check=False)
+    assert told.status != 0
+    assert "nvidia-cuda" in told.stderr
