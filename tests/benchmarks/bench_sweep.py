@@ -41,22 +41,8 @@ def ours(server: Path, folder: Path) -> float:
 
 def theirs(tool: Path, folder: Path, threads: int) -> float:
     """Return TG after as many tokens, tokens per second, by the engine's own tool."""
-    words = [
-        tool,
-        "-m",
-        "x.gguf",
-        "-c",
-        2 * DEPTH,
-        "-b",
-        DEPTH,
-        "-ub",
-        DEPTH,
-        "-t",
-        threads,
-        "--output-format",
-        "jsonl",
-    ]
-    done = subprocess.run(list(map(str, words)), cwd=folder, capture_output=True, text=True, check=True)
+    words = f"-m x.gguf -c {2 * DEPTH} -b {DEPTH} -ub {DEPTH} -t {threads} --output-format jsonl".split()
+    done = subprocess.run([tool, *words], cwd=folder, capture_output=True, text=True, check=True)
     rows = [json.loads(line) for line in (done.stdout + done.stderr).splitlines() if line.startswith("{")]
     (row,) = [row for row in rows if row["n_kv"] == DEPTH]
     return float(row["speed_tg"])
