@@ -189,6 +189,20 @@ def test_a_profile_that_does_not_serve_is_taken_back_and_the_reason_told(
     assert reason in printed
 
 
+def test_the_old_profile_waits_for_memory_that_the_new_one_gives_back_late(there: SwitchingBox, matrix: Matrix) -> None:
+    there.behave("two", hangs=True)
+    there.vram(lingers_s=4)
+    last = there.last_id()
+    controller = there.gpubox("switch", "two", "--host", there.box.name, "--no-prewarm", "--timeout=3")
+    there.await_step("load", last)
+    there.box.run(
+        "for i in $(seq 10); do nvidia-smi --query-compute-apps=gpu_uuid,pid,process_name,used_memory; sleep 0.2; done"
+    )
+    printed, _ = controller.communicate(timeout=120)
+    assert the_end(there, matrix, "roll back", "memory comes late")["outcome"] == "rolled back", printed
+    assert re.search(r"roll back: waiting: .* in use by no process that is seen", printed), printed
+
+
 def test_a_profile_that_ignores_its_stop_is_killed(there: SwitchingBox, matrix: Matrix) -> None:
     there.behave_now("one", stubborn=True)
     status, printed = there.switch("two", "--no-prewarm", "--watch=0")

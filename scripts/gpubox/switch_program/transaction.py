@@ -101,7 +101,9 @@ class Transaction:
                 raise ShutDownError from error
             if not isinstance(error, GpuboxError):
                 sys.excepthook(*sys.exc_info())  # ours to mend, but the box must serve first
-            return self.roll_back(switch, str(error) or repr(error))
+            # What had started gives its memory back as late as the old one did; where that never came, waiting again is no use.
+            cards = ready.cards if switch.step in {"load", "watch"} else []
+            return self.roll_back(switch, str(error) or repr(error), cards)
         self._state.active = {name: since for name, since in self._state.active.items() if name not in switch.stops}
         self._state.active[switch.to] = now()
         unhashed = {path: size for path, size in ready.sizes.items() if not model_files.hashed(Path(path))}
@@ -124,12 +126,13 @@ class Transaction:
             return self._end(switch, SWITCHED, how)
         return self.roll_back(switch, switch.reason if switch.outcome else how)
 
-    def roll_back(self, switch: Switch, reason: str) -> Switch:
+    def roll_back(self, switch: Switch, reason: str, cards: Sequence[gpus.Card] = ()) -> Switch:
         """Stop the new profile and let the old ones serve again.
 
         Args:
             switch: that failed.
             reason: why.
+            cards: GPUs whose memory the old ones wait for; after a while they try without.
 
         Raises:
             ShutDownError: the box is going down.
@@ -141,6 +144,9 @@ class Transaction:
                 return self._end(switch, FAILED, f"{reason}\nnothing serves in its place, as was asked for")
             if not switch.stops:
                 return self._end(switch, FAILED, f"{reason}\nnothing had served before")
+            if cards:
+                with suppress(GpuboxError):
+                    gpus.wait_until_free(cards, FREE_S, lambda said: self._events.step(ROLL_BACK, f"waiting: {said}"))
             for name in switch.stops:
                 self._serve(self._profiles[name], None)
                 self._state.active.setdefault(name, now())
