@@ -51,6 +51,14 @@ def test_a_flag_that_does_not_do_what_it_says_is_named(argv: list[str], level: s
     assert any(one.level == level and one.what.startswith(start) for one in lint(IK, argv, placement))
 
 
+@pytest.mark.parametrize("pattern", [r"blk\.(3|99)\.ffn_up_exps=CPU", r"blk\.(3|[12]3[12])\.ffn_up_exps=CUDA1"])
+def test_nothing_is_guessed_where_a_bar_would_move_nothing_or_stand_between_equals(pattern: str) -> None:
+    argv = ["-ngl", "80", "-c", "4096", "-ts", "0,1", "-ot", pattern]
+    placement = place(glm("1.630bpw"), read_flags(argv, IK), Machine((CARD, 2 * CARD), 768 * 10**9, 16))
+    (told,) = (str(one) for one in lint(IK, argv, placement) if "its alternative" in one.what)
+    assert told.endswith("; leave it out or mend it")
+
+
 def test_mtp_of_a_model_without_it_is_dropped_and_told() -> None:
     model = replace(glm("1.630bpw"), n_draft=0)
     argv = ["-ngl", "80", "-c", "4096", "--spec-type", "mtp:n_max=4"]

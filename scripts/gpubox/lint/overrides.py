@@ -86,14 +86,15 @@ def _intended(line: CommandLine, rule: Rule, alternative: Alternative) -> tuple[
     model, placement = line.model, line.placement
     for candidate in split_in_two(alternative.text):
         halves = candidate.split("|")
-        if len(halves) != 2:
+        if len(halves) != 2 or halves[0] == halves[1]:
             continue
         matches = [_matched(model, alternative.replaced(half)) for half in halves]
         if not all(matches):
             continue
         names = {name for match in matches for name in match}
         moved = [name for name in names if placement.weights.homes.get(name, rule.device) != rule.device]
-        return candidate, len(moved), sum(model.tensors[name].nbytes for name in moved)
+        if moved:
+            return candidate, len(moved), sum(model.tensors[name].nbytes for name in moved)
     return None
 
 
