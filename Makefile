@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON_OK := import sys; v = sys.version_info[:2]; sys.exit(f"gpubox needs Python 3.11 or newer (this is {v[0]}.{v[1]}); run: make PYTHON=python3.12 ..." if v < (3, 11) else 0)
 
-.PHONY: help demo test lint format e2e e2e-page e2e-switch e2e-releases box box-down bench schema golden clean
+.PHONY: help demo test lint format e2e e2e-page e2e-switch e2e-releases e2e-bisect box box-down bench schema golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ $(VENV)/.browser: $(VENV)/.dev
 	@touch $@
 
 e2e: $(VENV)/.dev $(VENV)/.browser ## tests on real boxes (root; installs what boxes need with apt-get)
-	@$(BIN)/python -m pytest -m "e2e and not matrix and not releases"
+	@$(BIN)/python -m pytest -m "e2e and not matrix and not releases and not bisect"
 
 e2e-page: $(VENV)/.browser ## the HTML page in Chromium, with axe-core (half a minute)
 	@$(BIN)/python -m pytest -m browser
@@ -56,6 +56,9 @@ e2e-switch: $(VENV)/.dev ## every step of a switch times every fault, on a box (
 
 e2e-releases: $(VENV)/.dev ## Ubuntu 24.04 from bare to serving, where its archive answers, and what dnf reads (root)
 	@$(BIN)/python -m pytest -m releases
+
+e2e-bisect: $(VENV)/.dev ## the commit that made a server slower, found on a box (root; three minutes)
+	@$(BIN)/python -m pytest -m bisect
 
 box: ## a Debian 13 box to play with: systemd, sshd, nothing of gpubox (root)
 	@$(PYTHON) -c '$(PYTHON_OK)'

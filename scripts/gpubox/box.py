@@ -82,7 +82,7 @@ def host_variables(names: Sequence[str], inventory: Path) -> dict[str, dict[str,
     from ansible.vars.manager import VariableManager  # noqa: PLC0415
 
     loader = DataLoader()
-    manager = InventoryManager(loader=loader, sources=[str(path) for path in _sources(inventory)])
+    manager = InventoryManager(loader=loader, sources=[str(path) for path in inventory_files(inventory)])
     values = VariableManager(loader=loader, inventory=manager)
     found: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -118,6 +118,6 @@ def box_of(name: str, variables: Mapping[str, Any]) -> Box:
     return Box(**values)
 
 
-def _sources(inventory: Path) -> list[Path]:
+def inventory_files(inventory: Path) -> list[Path]:
     """Return the inventory's files; the profiles beside them are not hosts."""
     return sorted(path for path in inventory.glob("*") if path.suffix in {".yml", ".yaml", ".ini"} and path.is_file())

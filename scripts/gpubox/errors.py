@@ -9,6 +9,7 @@
     │   ├── ServerExitedError     it ended; carries its last lines
     │   └── ServerNotReadyError   it did not answer within its time limit
     ├── ImageError                a container image that can't be built, shared or run; carries the last lines
+    ├── UnusableCommitError       a commit of the engine that doesn't build, start or answer, whatever the box does
     ├── BoxError                  a box that can't be reached, or whose program does not answer
     │   └── ConnectionLostError   the connection broke; what was begun on the box goes on
     ├── EndpointError             an HTTP endpoint that is not answering as llama.cpp's family does
@@ -143,6 +144,23 @@ class ImageError(GpuboxError):
 
     def __str__(self) -> str:
         return "\n".join([super().__str__(), *(f"  | {line}" for line in self.last_lines)])
+
+
+class UnusableCommitError(GpuboxError):
+    """A commit of the engine that does not build, or whose server does not start, or not answer.
+
+    Args:
+        place: the box, and what was tried there.
+        fault: how it failed.
+        line: of what was printed, the one that tells most; may be empty.
+    """
+
+    def __init__(self, place: str, fault: str, line: str = "") -> None:
+        super().__init__(place, fault)
+        self.line = line
+
+    def __str__(self) -> str:
+        return f"{self.fault}: {self.line}" if self.line else self.fault
 
 
 class BoxError(GpuboxError):

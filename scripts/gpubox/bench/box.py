@@ -126,7 +126,7 @@ class BoxBench:
         """Measure over one connection, and put back what served before unless the connection breaks."""
         with (
             BoxConnection(self._host.name, self._host.variables) as connection,
-            BoxWatch(connection, f"a benchmark by {_me()} (batch {self._plan.batch})", wait_s) as watch,
+            BoxWatch(connection, f"a benchmark by {asker()} (batch {self._plan.batch})", wait_s) as watch,
         ):
             profiles = deployed_profiles(connection, [entry.name for entry in self._plan.entries])
             state = self._state(connection, watch)
@@ -147,14 +147,14 @@ class BoxBench:
             self._outcome.unrestored = state.restore()
 
     def _state(self, connection: BoxConnection, watch: BoxWatch) -> BoxState:
-        return BoxState(connection, watch, batch=self._plan.batch, who=_me(), host=self._host, say=self._watcher.say)
+        return BoxState(connection, watch, batch=self._plan.batch, who=asker(), host=self._host, say=self._watcher.say)
 
     def _step(self, connection: BoxConnection, watch: BoxWatch, profile: BoxProfile, step: Step) -> None:
         """Measure one profile; what fails is told and does not keep the others from being measured."""
         name = profile.name
         if self._plan.rounds > 1:
             self._watcher.say(f"{name}: round {step.round} of {self._plan.rounds}")
-        words = [*self._host.switch_options, f"--by={asked_by(_me(), self._plan.batch)}"]
+        words = [*self._host.switch_options, f"--by={asked_by(asker(), self._plan.batch)}"]
         end = ask_switch(connection, name, words, self._host.on_event)
         watch.check()
         if not end.good:
@@ -179,8 +179,8 @@ class BoxBench:
         watch.follow(profile.name)
         watch.compare_clocks()
         deployed = watch.deployed(profile)
-        _check_argv(loaded, deployed["argv"], self._host)
-        key = _api_key(connection, profile.api_key_file) if profile.api_key_file else None
+        check_argv(loaded, deployed["argv"], self._host)
+        key = api_key_of(connection, profile.api_key_file) if profile.api_key_file else None
         subject = subject_of(loaded, deployed, watch.facts, f"ssh://{self._host.name}/127.0.0.1:{profile.port}")
         gpus = used_gpus(profile.gpus, watch.facts["gpus"])
         doubts = [
@@ -248,9 +248,9 @@ def restore(host: Host, watcher: Watcher) -> str:
     """
     with (
         BoxConnection(host.name, host.variables) as connection,
-        BoxWatch(connection, f"a restoration by {_me()}") as watch,
+        BoxWatch(connection, f"a restoration by {asker()}") as watch,
     ):
-        state = BoxState(connection, watch, batch="", who=_me(), host=host, say=watcher.say)
+        state = BoxState(connection, watch, batch="", who=asker(), host=host, say=watcher.say)
         if state.adopt():
             return state.restore()
         watcher.say(f"{host.name}: no benchmark has left anything to put back")
@@ -290,8 +290,17 @@ def _unchanged(source: str, known: str) -> LoadedProfile:
     return loaded
 
 
-def _check_argv(loaded: LoadedProfile, running: Sequence[str], host: Host) -> None:
-    """Refuse to record a profile that is not what runs."""
+def check_argv(loaded: LoadedProfile, running: Sequence[str], host: Host) -> None:
+    """Refuse to record a profile that is not what runs.
+
+    Args:
+        loaded: the profile.
+        running: the command line on the box; a program may stand before it.
+        host: the box.
+
+    Raises:
+        GpuboxError: they differ; says where.
+    """
     wanted = deploy(loaded, box_of(host.name, host.variables)).argv
     if list(running[-len(wanted) :]) != list(wanted):
         strange = [word for word in wanted if word not in running] or [word for word in running if word not in wanted]
@@ -299,14 +308,21 @@ def _check_argv(loaded: LoadedProfile, running: Sequence[str], host: Host) -> No
         raise GpuboxError(loaded.name, fault, "run playbooks/profiles.yml, then measure again")
 
 
-def _api_key(connection: BoxConnection, file: str) -> str:
+def api_key_of(connection: BoxConnection, file: str) -> str:
+    """Return the first API key of a file on a box.
+
+    Raises:
+        GpuboxError: it holds none.
+        BoxError: it can't be read.
+    """
     keys = " ".join(connection.lines(["cat", file])).split()
     if not keys:
         raise GpuboxError(f"{connection.name}: {file}", "holds no API key", "put one key on a line")
     return keys[0]
 
 
-def _me() -> str:
+def asker() -> str:
+    """Return who measures, as others are told."""
     return f"{getpass.getuser()}@{platform.node()}"
 
 

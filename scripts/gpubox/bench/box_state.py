@@ -68,7 +68,8 @@ class BoxState:
         self.serving = [name for name, serves in status["serving"].items() if serves]
         if not adopted:
             self._before = sorted(status["active"])
-        self._watch.write_note({"batch": self._batch, "by": self._who, "active": self._before})
+        note = {"batch": self._batch, "by": self._who, "active": self._before, "after": _last(status["switch"])}
+        self._watch.write_note(note)
 
     def adopt(self) -> bool:
         """Take over what an earlier benchmark has left to be put back; return whether there is something.
@@ -130,15 +131,17 @@ def asked_by(who: str, batch: str) -> str:
 def to_put_back(note: Mapping[str, Any] | None, switch: Mapping[str, Any] | None) -> list[str] | None:
     """Return the profiles that a note says have to serve again; None where there is nothing to put back.
 
-    A note counts as long as the last switch was a benchmark's: who switched since has decided anew.
+    A note counts as long as nobody but a benchmark has switched since: who did has decided anew.
 
     Args:
         note: on the box, or None.
         switch: the last one of the box, or None.
     """
-    if note is None or switch is None or _MARK not in switch["by"]:
+    if note is None:
         return None
-    return list(note["active"])
+    benchmarks = switch is not None and _MARK in switch["by"]
+    unswitched = "after" in note and note["after"] == _last(switch)
+    return list(note["active"]) if benchmarks or unswitched else None
 
 
 def deployed_profiles(connection: BoxConnection, wanted: Sequence[str]) -> dict[str, BoxProfile]:
@@ -159,6 +162,11 @@ def deployed_profiles(connection: BoxConnection, wanted: Sequence[str]) -> dict[
             remedy = nearest(name, profiles) or "list it in gpubox_profiles and run playbooks/profiles.yml"
             raise BoxError(connection.name, f"{name} is no profile of this box", remedy)
     return profiles
+
+
+def _last(switch: Mapping[str, Any] | None) -> str:
+    """Return the id of the last switch; empty where there was none."""
+    return str(switch["id"]) if switch else ""
 
 
 def _list(names: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ VERBS = (
     "status",
     "endpoint",
     "bench",
+    "bench bisect",
     "results",
     "compare",
     "verdict",
@@ -38,7 +39,8 @@ VERBS = (
     "import",
     "demo",
 )
-MODULES = {"import": "import_bundle"}  # a module can't have a keyword's name
+# A module can't have a keyword's name, nor a space in it.
+MODULES = {"import": "import_bundle", "bench bisect": "bench_bisect"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,6 +90,8 @@ def _guarded(words: list[str]) -> int:
 def _run(words: list[str]) -> int:
     import argparse
 
+    if " ".join(words[:2]) in VERBS:  # a verb of two words
+        words = [" ".join(words[:2]), *words[2:]]
     asked = next((word for word in words if not word.startswith("-")), None)
     parser = argparse.ArgumentParser(
         prog="gpubox",

@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pp", type=positive, metavar="N", help=f"prompt tokens ({DEFAULT_PP}, or half the context)")
     parser.add_argument("--tg", type=positive, metavar="N", help=f"tokens to generate ({DEFAULT_TG})")
     parser.add_argument("--reps", type=positive, metavar="N", help="most repetitions (15)")
-    parser.add_argument("--target", type=_percent, metavar="PCT", help="relative half-width to stop at, percent (1)")
+    parser.add_argument("--target", type=percent, metavar="PCT", help="relative half-width to stop at, percent (1)")
     parser.add_argument(
         "--budget", type=float, metavar="S", help="begin no repetition after S seconds (from the third on)"
     )
@@ -221,7 +221,8 @@ def positive(text: str) -> int:
     return number
 
 
-def _percent(text: str) -> float:
+def percent(text: str) -> float:
+    """Return a number above 0 up to 100, for argparse."""
     number = float(text)
     if not 0 < number <= 100:
         raise ValueError(text)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 GOING_DOWN = 75  # as sysexits.h: try again
 WATCH_S = 10.0
 RATE_MB = 1000.0
-GOOD = {"switched", "planned", "prewarmed"}
+GOOD = {"switched", "planned", "prewarmed", "stopped"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,6 +120,25 @@ def _prewarm(arguments: argparse.Namespace, paths: Paths) -> int:
     return _told({"event": "end", "outcome": "prewarmed", "text": text})
 
 
+def _trial(_: argparse.Namespace, paths: Paths) -> int:
+    """Let another image serve in a profile's place, as standard input says."""
+    from threading import Lock
+
+    from gpubox.switch_program.trial import try_image
+
+    lock, told = Lock(), [0]
+
+    def tell(event: str, **more: object) -> None:
+        with lock:
+            told.append(_told({"event": event, **more}))
+
+    try:
+        try_image(paths, tell)
+    except GpuboxError as error:
+        tell("end", outcome=REFUSED, text=str(error))
+    return max(told)
+
+
 def _follow(arguments: argparse.Namespace, paths: Paths) -> int:
     """Tell how a switch goes that was started before."""
     return _follow_to_end(arguments.id, paths)
@@ -177,6 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     warmed.set_defaults(verb=_prewarm)
     warmed.add_argument("profile")
     warmed.add_argument("--rate", type=float, default=RATE_MB, help="MB/s")
+    verbs.add_parser("trial", help=_trial.__doc__).set_defaults(verb=_trial)
     verbs.add_parser("boot", help=_boot.__doc__).set_defaults(verb=_boot)
     verbs.add_parser("status", help=_status.__doc__).set_defaults(verb=_status)
     return parser

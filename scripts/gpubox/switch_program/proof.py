@@ -98,6 +98,17 @@ def watch(profile: BoxProfile, seconds: float) -> None:
         raise _failed(profile, state, None, answer="" if state.ended else "it stopped answering /health")
 
 
+def require_running(profile: BoxProfile) -> None:
+    """Say why a profile that served has ended, if it has.
+
+    Raises:
+        ServerExitedError: it has; says why, with its last lines.
+    """
+    state = units.show(profile.unit)
+    if state.ended:
+        raise _failed(profile, state, None)
+
+
 def healthy(profile: BoxProfile, limit_s: float = HEALTH_S) -> bool:
     """Whether a profile's server says that it is well, within a time in seconds."""
     connection = http.client.HTTPConnection("127.0.0.1", profile.port, timeout=limit_s)

@@ -126,6 +126,16 @@ def reload_units() -> None:
         raise GpuboxError("systemd", f"can't read its units: {done.stderr.strip()}", "see journalctl -b -p err")
 
 
+def forget(unit: str) -> None:
+    """Let systemd forget a service whose file is gone, and that it failed.
+
+    Raises:
+        GpuboxError: systemd can't read its units.
+    """
+    _systemctl("reset-failed", unit)
+    reload_units()
+
+
 def shutting_down() -> bool:
     """Whether the box is on its way down; what stops then has not failed."""
     return _systemctl("is-system-running").stdout.strip() == "stopping"
