@@ -22,7 +22,7 @@ def misfit(loaded: LoadedProfile, box: Box) -> str:
     """Return why a profile does not fit a box, with the nearest change that makes it fit.
 
     Returns:
-        An empty string where it fits, or where that can't be told: the planner knows ik_llama.cpp alone, needs the box's
+        An empty string where it fits or may, or where that can't be told: the planner knows ik_llama.cpp alone, needs the box's
         `gpu_memory`, and the model's header on this machine or in a shipped outline.
     """
     profile = loaded.profile
@@ -36,9 +36,9 @@ def misfit(loaded: LoadedProfile, box: Box) -> str:
     machine = machine_of(None, profile.gpus, sizes=sizes, ram=box.ram or None, cores=box.cores or None)
     argv = server_argv(profile, name=loaded.name, model="model.gguf", host="127.0.0.1", port=profile.port)
     placement = place(read_model(header), read_flags(argv, Catalogue.load("ik_llama", IK_LLAMA_COMMIT)), machine)
-    over = [f"{device.name} lacks {device.over / 2**20:.0f} MiB" for device in placement.devices if device.over]
-    if not over:
+    if placement.may_fit:
         return ""
+    over = [f"{device.name} lacks {device.over / 2**20:.0f} MiB" for device in placement.devices if device.over]
     changes = [change.text for change in nearest_changes(placement)]
     remedy = f"it would with {changes[0]}" if changes else f"`gpubox plan {loaded.name} --fill` proposes a placement"
     return f"{', '.join(over)} by the plan; {remedy}"

@@ -7,6 +7,7 @@ file of the role cuda_host in it (`ansible_local.gpubox`), or what `gpubox.host_
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ANSIBLE_LIMIT_S = 60.0
+_LINKED = re.compile(r"\b(SXM\d?|HBM3|NVL|GH200|H200|B200|B300|GB200|GB300)\b")
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,14 @@ class BoxMemory:
         uuids: their UUIDs, as far as they are known.
         ram: memory of the host, bytes.
         cores: physical CPU cores.
+        names: the GPUs' names, as far as they are known.
     """
 
     gpus: tuple[int, ...] = ()
     uuids: tuple[str | None, ...] = ()
     ram: int | None = None
     cores: int | None = None
+    names: tuple[str, ...] = ()
 
 
 def machine_of(
@@ -80,7 +84,13 @@ def machine_of(
         raise GpuboxError(host or "gpubox plan", "the GPUs' memory is not known", remedy)
     used = [free[number] for number in _numbers(gpus, len(free), () if typed else known.uuids)]
     memory = parse_size(ram, "--ram") if ram else known.ram
-    return Machine(tuple(used), memory, cores or known.cores, len(free), whole=not typed and bool(used))
+    linked = nvlinked(known.names) and not typed
+    return Machine(tuple(used), memory, cores or known.cores, len(free), whole=not typed and bool(used), nvlink=linked)
+
+
+def nvlinked(names: Sequence[str]) -> bool:
+    """Return whether GPUs of these names are linked by NVLink: cards for servers are, as far as their names tell."""
+    return bool(names) and all(_LINKED.search(name) for name in names)
 
 
 def facts_memory(facts: Mapping[str, Any]) -> BoxMemory:
@@ -97,7 +107,11 @@ def facts_memory(facts: Mapping[str, Any]) -> BoxMemory:
     ram = plain.get("ram_bytes") or (plain.get("memtotal_mb") or 0) * MIB or None
     cores = plain.get("cores") or (plain.get("processor_cores") or 0) * (plain.get("processor_count") or 1) or None
     return BoxMemory(
-        tuple(int(gpu["memory_bytes"]) for gpu in gpus), tuple(gpu.get("uuid") for gpu in gpus), ram, cores
+        tuple(int(gpu["memory_bytes"]) for gpu in gpus),
+        tuple(gpu.get("uuid") for gpu in gpus),
+        ram,
+        cores,
+        tuple(gpu.get("name") or "" for gpu in gpus),
     )
 
 

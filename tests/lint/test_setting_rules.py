@@ -38,7 +38,7 @@ GRAPH = "is turned off by split mode graph (load-tensors.cpp:4395); leave it out
             [
                 (
                     "warning: -sm none: norms and KV cache still follow the layer split over all GPUs (llama.cpp:3819, buft_layer"
-                    " keeps the layer's own device; read from the source, not tried); give the server one GPU with `gpus: [0]`"
+                    " keeps the layer's own device; seen on two H200s); give the server one GPU with `gpus: [0]`"
                 )
             ],
         ),

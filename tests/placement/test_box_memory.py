@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpubox.box_memory import BoxMemory, facts_memory, machine_of
+from gpubox.box_memory import BoxMemory, facts_memory, machine_of, nvlinked
 from gpubox.errors import GpuboxError
 from gpubox.nvidia import parse_gpus
 from gpubox.placement import Machine
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 GPUS = parse_gpus(TWO_GPUS)
 CARD = 97_887 * MIB
+NAMES = tuple(gpu["name"] for gpu in GPUS)
 UUIDS = tuple(gpu["uuid"] for gpu in GPUS)
 # What Ansible gathers of a box that the role cuda_host has been to, as far as it matters.
 GATHERED = {
@@ -38,16 +39,32 @@ gpu_boxes:
 @pytest.mark.parametrize(
     ("facts", "known"),
     [
-        (GATHERED, BoxMemory((CARD, CARD), UUIDS, 773_000 * MIB, 16)),
-        ({"ansible_facts": GATHERED}, BoxMemory((CARD, CARD), UUIDS, 773_000 * MIB, 16)),
-        (GATHERED["ansible_local"]["gpubox"], BoxMemory((CARD, CARD), UUIDS)),  # type: ignore[index]  # a dict
-        ({"gpus": GPUS[::-1], "ram_bytes": 5, "cores": 4}, BoxMemory((CARD, CARD), UUIDS, 5, 4)),
+        (GATHERED, BoxMemory((CARD, CARD), UUIDS, 773_000 * MIB, 16, NAMES)),
+        ({"ansible_facts": GATHERED}, BoxMemory((CARD, CARD), UUIDS, 773_000 * MIB, 16, NAMES)),
+        (GATHERED["ansible_local"]["gpubox"], BoxMemory((CARD, CARD), UUIDS, names=NAMES)),  # type: ignore[index]  # a dict
+        ({"gpus": GPUS[::-1], "ram_bytes": 5, "cores": 4}, BoxMemory((CARD, CARD), UUIDS, 5, 4, NAMES[::-1])),
         ({"gpus": [], "ram_bytes": None, "cores": None}, BoxMemory()),
         ({}, BoxMemory()),
     ],
 )
 def test_facts_are_understood_in_each_of_their_forms(facts: dict[str, object], known: BoxMemory) -> None:
     assert facts_memory(facts) == known
+
+
+@pytest.mark.parametrize(
+    ("names", "linked"),
+    [
+        (("NVIDIA H200", "NVIDIA H200"), True),
+        (("NVIDIA H100 80GB HBM3",) * 2, True),
+        (("NVIDIA A100-SXM4-80GB",) * 2, True),
+        (("NVIDIA H100 NVL",) * 2, True),
+        (("NVIDIA H100 PCIe",) * 2, False),
+        (("NVIDIA H200", "NVIDIA RTX PRO 6000 Blackwell Workstation Edition"), False),
+        ((), False),
+    ],
+)
+def test_cards_for_servers_are_taken_to_be_linked_by_nvlink(names: tuple[str, ...], linked: bool) -> None:  # noqa: FBT001  # a case
+    assert nvlinked(names) is linked
 
 
 def test_a_file_of_facts_needs_no_host(tmp_path: Path) -> None:

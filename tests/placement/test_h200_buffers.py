@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gguf_writer import write_gguf
-from glm52 import metadata, tensors
 
 from gpubox.gguf import read_header
 from gpubox.placement import Machine, Model, Placement, place, read_flags, read_model
 from gpubox.placement.sizes import MIB, mib
-from placement.glm_models import IK, glm
+from placement.glm_models import IK, glm, with_fewer_experts
 
 MEASURED = json.loads(Path(__file__).with_name("h200_buffers.json").read_text("utf-8"))
 CASES = MEASURED["cases"]
@@ -27,12 +25,7 @@ each = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASE
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     """Return GLM-5.2 with 32 of its 256 routed experts."""
-    fewer = [
-        (name, kind, (*ne[:-1], EXPERTS) if "_exps." in name or "ffn_gate_inp" in name or "exp_probs_b" in name else ne)
-        for name, kind, ne in tensors("iq1_s_r4")
-    ]
-    told = [(key, kind, EXPERTS if key.endswith(".expert_count") else value) for key, kind, value in metadata()]
-    path = write_gguf(tmp_path_factory.mktemp("model") / "fewer.gguf", told, fewer)
+    path = with_fewer_experts(tmp_path_factory.mktemp("model") / "fewer.gguf", EXPERTS)
     return read_model(read_header(path))
 
 

@@ -38,7 +38,7 @@ def test_the_json_of_a_real_file_has_the_promised_shape(tmp_path: Path, capsys: 
     sizes = ["--gpu", "97887MiB", "--ram", "251GiB"]
     assert main(["plan", "glm-5.2-2.244bpw-1gpu", "--model", model, *sizes, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert list(plan) == ["devices", "fits", "findings"]
+    assert list(plan) == ["devices", "fits", "may_fit", "findings"]
     assert [list(device) for device in plan["devices"]] == [DEVICE_KEYS, DEVICE_KEYS]
     assert [(device["name"], device["weights_mib"]) for device in plan["devices"]] == [
         ("CUDA0", 74347.2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gpubox.argv import server_argv
+from gpubox.box_memory import nvlinked
 from gpubox.catalogue import Catalogue
 from gpubox.errors import GpuboxError
 from gpubox.model_source import find_header
@@ -34,7 +35,10 @@ def planned_mib(loaded: LoadedProfile, model: Path | None, facts: Mapping[str, A
         argv = server_argv(loaded.profile, name=loaded.name, model=str(model or "model.gguf"), host="127.0.0.1", port=1)
         flags = read_flags(argv, Catalogue.load("ik_llama", IK_LLAMA_COMMIT))
         header = find_header(loaded.profile.model, str(model) if model else None).header
-        machine = Machine(tuple(gpus), facts.get("ram_bytes"), facts.get("cores"), len(facts["gpus"]))
+        linked = nvlinked([gpu.get("name") or "" for gpu in facts["gpus"]])
+        machine = Machine(
+            tuple(gpus), facts.get("ram_bytes"), facts.get("cores"), len(facts["gpus"]), whole=True, nvlink=linked
+        )
         placement = place(read_model(header), flags, machine)
     except GpuboxError:  # a model that the planner does not know is measured all the same
         return {}

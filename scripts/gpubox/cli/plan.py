@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the plan; 1 when it does not fit or the command line has an error."""
+    """Print the plan; 1 when it does not surely fit or the command line has an error."""
     from gpubox.box_memory import machine_of
     from gpubox.catalogue import Catalogue
     from gpubox.model_source import find_header
@@ -148,12 +148,19 @@ def _remedies(placement: Placement) -> list[Finding]:
     return [Finding("note", "to make it fit", change.text, "proved by this planner") for change in changes]
 
 
+def _verdict(placement: Placement) -> str:
+    if placement.fits:
+        return "fits"
+    return "may fit" if placement.may_fit else "does not fit"
+
+
 def _print_json(
     placement: Placement, findings: Sequence[Finding], proposal: Proposal | None, layer: dict[str, Any] | None
 ) -> None:
     result: dict[str, object] = {
         "devices": [device.as_json() for device in placement.devices],
         "fits": placement.fits,
+        "may_fit": placement.may_fit,
         "findings": [finding.as_json() for finding in findings],
     }
     if proposal:
@@ -175,7 +182,7 @@ def _print_plan(name: str, placement: Placement, findings: Sequence[Finding], as
         ]
         print(f"{name} as it stands: {'does not fit: ' + ', '.join(over) if over else 'fits'}; proposed instead:\n")
     _print_devices(placement)
-    print(f"\n{name}{', as proposed' if asked else ''}: {'fits' if placement.fits else 'does not fit'} (sizes in MiB)")
+    print(f"\n{name}{', as proposed' if asked else ''}: {_verdict(placement)} (sizes in MiB)")
     for finding in findings:
         print(finding)
 

@@ -23,7 +23,9 @@ def memory_findings(line: CommandLine) -> Iterator[Finding]:
     for device in placement.devices:
         if device.over:
             what = f"needs {device.total / MIB:.0f} MiB of {(device.free or 0) / MIB:.0f}: {device.over / MIB:.0f} too many"
-            yield Finding("error", device.name, what)
+            if device.close:
+                what += " after the first long prompt, within the plan's error: it starts, and may end at that prompt"
+            yield Finding("warning" if device.close else "error", device.name, what)
     yield from _host(line)
     yield from _assumed(line)
     if placement.uncertain:
@@ -56,13 +58,13 @@ def _assumed(line: CommandLine) -> Iterator[Finding]:
             f"CUDA and its pools take {most.cuda / MIB:.0f} MiB of a GPU at ready"
             f" and {(most.cuda + most.pools) / MIB:.0f} MiB after the first long prompt"
         )
-        yield Finding("note", "CUDA context", what, "measured on one H200; other GPUs differ by some hundred MiB")
+        yield Finding("note", "CUDA context", what, "measured on H200s; other GPUs differ by some hundred MiB")
     if placement.machine.whole:
         what = "the box's facts say what each GPU has, not what is free of it: other users of a GPU come on top"
         yield Finding("note", "GPU memory", what, "nvidia-smi, memory.total", "give --gpu SIZE for each to be exact")
-    if placement.split_mode in {"graph", "attn"}:
-        what = "weights and KV cache follow the source; compute buffers are those of whole layers"
-        yield Finding("note", "--split-mode graph", what, "inferred, not measured")
+    if placement.split_mode in {"graph", "attn"} and not model.mla:
+        what = "compute buffers are those of whole layers; weights and KV cache follow the source"
+        yield Finding("note", "--split-mode graph", what, "measured for latent attention alone")
 
 
 def _host(line: CommandLine) -> Iterator[Finding]:

@@ -39,7 +39,7 @@ def _split(line: Arguments, flags: Flags, split_mode: str, gpus: int) -> Iterato
             yield from line.about("--split-mode", "warning", what, "llama.cpp:7469, llama-model.cpp:1827", instead)
     if flags.split_mode == "none" and gpus > 1:
         what = "norms and KV cache still follow the layer split over all GPUs"
-        why = "llama.cpp:3819, buft_layer keeps the layer's own device; read from the source, not tried"
+        why = "llama.cpp:3819, buft_layer keeps the layer's own device; seen on two H200s"
         yield from line.about("--split-mode", "warning", what, why, "give the server one GPU with `gpus: [0]`")
     if flags.tensor_split and gpus < 2:
         what = "does nothing with fewer than two GPUs"

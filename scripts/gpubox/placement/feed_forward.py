@@ -26,13 +26,13 @@ def feed_forward(run: Pass, layer: int, source: Node, rows: int) -> Node:
     weight = run.weight(layer, "ffn_norm.weight") or run.weight(layer, "post_attention_norm.weight")
     cur = graph.op("norm", model.n_embd, *([weight] if weight else []), source, rows=rows)
     if model.tensor(layer, "ffn_gate_inp.weight") is None:
-        out = _dense(run, layer, cur, rows, "")
+        out = dense(run, layer, cur, rows, "")
         return graph.op("add", model.n_embd, out, source, rows=rows)
-    routed = _experts(run, layer, cur, rows)
+    routed = experts(run, layer, cur, rows)
     has_shared = model.tensor(layer, "ffn_up_shexp.weight") is not None
     if model.mla:
         out = (
-            graph.op("add", model.n_embd, routed, _dense(run, layer, cur, rows, "_shexp"), rows=rows)
+            graph.op("add", model.n_embd, routed, dense(run, layer, cur, rows, "_shexp"), rows=rows)
             if has_shared
             else routed
         )
@@ -42,16 +42,26 @@ def feed_forward(run: Pass, layer: int, source: Node, rows: int) -> Node:
     routed = graph.expand(graph.op("add", model.n_embd, routed, added, rows=rows))
     if not has_shared:
         return routed
-    shared = _dense(run, layer, cur, rows, "_shexp")
+    shared = dense(run, layer, cur, rows, "_shexp")
     return graph.expand(graph.op("add", model.n_embd, routed, shared, rows=rows))
 
 
-def _dense(run: Pass, layer: int, cur: Node, rows: int, suffix: str) -> Node:
+def dense(run: Pass, layer: int, cur: Node, rows: int, suffix: str, *, width: int = 0) -> Node:
+    """Add a feed-forward part without experts and return its output.
+
+    Args:
+        run: the pass.
+        layer: its number.
+        cur: its input, normalised.
+        rows: tokens in it.
+        suffix: of the weights' names: `_shexp` for shared experts.
+        width: columns that are computed here; 0: all.
+    """
     model, graph = run.model, run.graph
     up = model.tensor(layer, f"ffn_up{suffix}.weight")
     gate = model.tensor(layer, f"ffn_gate{suffix}.weight")
     down = run.need(layer, f"ffn_down{suffix}.weight")
-    width = up.ne[1] if up else model.n_embd
+    width = width or (up.ne[1] if up else model.n_embd)
     up_weight = run.need(layer, f"ffn_up{suffix}.weight")
     if up is None or gate is None:
         raised = graph.op("unary", width, graph.op("mul_mat", width, up_weight, cur, rows=rows), rows=rows)
@@ -66,7 +76,16 @@ def _dense(run: Pass, layer: int, cur: Node, rows: int, suffix: str) -> Node:
     return graph.op("mul_mat", model.n_embd, down, joined, rows=rows)
 
 
-def _experts(run: Pass, layer: int, cur: Node, rows: int) -> Node:
+def experts(run: Pass, layer: int, cur: Node, rows: int, *, width: int = 0) -> Node:
+    """Add the router and the routed experts and return their weighed sum.
+
+    Args:
+        run: the pass.
+        layer: its number.
+        cur: their input, normalised.
+        rows: tokens in it.
+        width: columns of each expert that are computed here; 0: all.
+    """
     model, graph = run.model, run.graph
     used, of = model.n_expert_used, model.n_expert
     logits = graph.op("mul_mat", of, run.need(layer, "ffn_gate_inp.weight"), cur, rows=rows)
@@ -86,11 +105,11 @@ def _experts(run: Pass, layer: int, cur: Node, rows: int) -> Node:
     merged = model.tensor(layer, "ffn_gate_up_exps.weight")
     up, gate = model.tensor(layer, "ffn_up_exps.weight"), model.tensor(layer, "ffn_gate_exps.weight")
     if merged is not None:
-        width = merged.ne[1] // 2
+        width = width or merged.ne[1] // 2
         weight = run.need(layer, "ffn_gate_up_exps.weight")
         joined = graph.experts("moe_up_gate", width, weight, tokens, chosen, used=used, of=of, rows=rows)
     else:
-        width = up.ne[1] if up else model.n_embd
+        width = width or (up.ne[1] if up else model.n_embd)
         up_weight, gate_weight = run.need(layer, "ffn_up_exps.weight"), run.need(layer, "ffn_gate_exps.weight")
         if run.fused_moe and (up is None or gate is None or up.type == gate.type):
             joined = graph.experts(

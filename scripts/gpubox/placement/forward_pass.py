@@ -6,7 +6,7 @@ behind repeats itself, so a long run of them is represented by fewer; `represent
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -14,12 +14,14 @@ from weakref import WeakKeyDictionary
 from gpubox.placement.attention import Pass, grouped_attention, latent_attention, mask_bytes, norm
 from gpubox.placement.feed_forward import feed_forward
 from gpubox.placement.scheduler import compute_buffers
+from gpubox.placement.spread_layer import spread_layer
 from gpubox.placement.tensor_graph import F32, I32, TensorGraph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from gpubox.placement.flags import Flags
+    from gpubox.placement.graph_split import LayerShares
     from gpubox.placement.model import Model
     from gpubox.placement.tensor_graph import Node
 
@@ -47,6 +49,7 @@ class Setting:
         kv_homes: the device of each layer's KV cache.
         gpus: the number of GPUs.
         representatives: whether few layers stand for all alike.
+        spread: the layers that are spread over all GPUs.
     """
 
     model: Model
@@ -58,6 +61,7 @@ class Setting:
     kv_homes: Sequence[int]
     gpus: int
     representatives: bool = True
+    spread: Mapping[int, LayerShares] = field(default_factory=dict)
 
 
 def main_compute_buffers(setting: Setting) -> list[int]:
@@ -151,6 +155,11 @@ def _layer(run: Pass, setting: Setting, layer: int, source: Node, outputs: Node 
     model, graph = run.model, run.graph
     home = setting.kv_homes[layer]
     kept = outputs.size // I32 if outputs is not None else graph.tokens
+    shares = setting.spread.get(layer)
+    if shares is not None and model.mla:
+        expand = setting.mla > 1 and graph.tokens >= _FEWEST_FOR_PP
+        main_gpu = min(max(setting.flags.main_gpu, 0), setting.gpus - 1)
+        return spread_layer(run, shares, layer, source, outputs, expand=expand, main_gpu=main_gpu)
     if model.mla and setting.mla:
         expand = not draft and setting.mla > 1 and graph.tokens >= _FEWEST_FOR_PP
         cur = latent_attention(run, layer, source, graph.cache(home), expand=expand)
@@ -190,7 +199,9 @@ def _signature(setting: Setting, layer: int) -> tuple[object, ...]:
         for name in model.layers[layer]
         if name in setting.homes and not name.startswith(_UNUSED, prefix)
     ]
-    return (setting.kv_homes[layer], tuple(sorted(weights)))
+    shares = setting.spread.get(layer)
+    shared = shares and (shares.heads, *sorted(shares.columns.items()))
+    return (setting.kv_homes[layer], shared, tuple(sorted(weights)))
 
 
 def _outside(run: Pass, name: str) -> Node:

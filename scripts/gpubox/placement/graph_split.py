@@ -2,8 +2,7 @@
 
 A port of create_split and of what create_tensors does with it (load-tensors.cpp:365-440, 4028-4090 and 4590-5010 of
 ik_llama.cpp at 29a54f4): heads and feed-forward columns are shared out in proportion to free memory, corrected by what
-each GPU holds so far; norms, routers and MLA's compressed projections are kept by each. Read from the source, not
-measured.
+each GPU holds so far; norms, routers and MLA's compressed projections are kept by each.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpubox.ggml_types import tensor_bytes, whole_row_bytes
+from gpubox.placement.cuda_pools import in_pages
 from gpubox.placement.kv_cache import layer_cache_bytes
 from gpubox.placement.overrides import HOST
 
@@ -36,6 +36,19 @@ _FEED_FORWARD = (
 
 
 @dataclass(frozen=True)
+class LayerShares:
+    """What of a layer each GPU computes.
+
+    Attributes:
+        heads: of its attention, by GPU.
+        columns: of its feed-forward parts, by GPU; a part is known by the end of its weights' names: "", `_exps`, `_shexp`.
+    """
+
+    heads: tuple[int, ...]
+    columns: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
 class GraphSplit:
     """What each GPU gets of the layers that are spread, bytes by GPU.
 
@@ -44,12 +57,16 @@ class GraphSplit:
         kv: of the KV cache; MLA's is kept whole by each GPU (llama.cpp:985).
         transposed: MLA's computed copies of `attn_k_b`, with MLA 2 and 3 (llama.cpp:2590-2730).
         spread: the names of the spread tensors; the others stay whole where they are.
+        layers: how each spread layer is shared out.
+        unused: ends of pages that nothing uses, since every piece is an allocation of its own (ggml-cuda.cu:841-880).
     """
 
     weights: tuple[int, ...]
     kv: tuple[int, ...]
     transposed: tuple[int, ...]
     spread: frozenset[str]
+    layers: Mapping[int, LayerShares]
+    unused: tuple[int, ...]
 
 
 def create_split(count: int, unit: int, points: Sequence[float], used: Sequence[int]) -> list[int]:
@@ -97,15 +114,22 @@ def split_by_graph(
     """
     sharing = _Sharing(model, points, homes)
     kv, transposed = [0] * len(points), [0] * len(points)
+    layers = {}
     for layer in range(first, model.n_layer - model.n_draft):
         by_head = sharing.give_attention(layer)
-        sharing.give_feed_forward(layer)
+        columns = sharing.give_feed_forward(layer)
+        layers[layer] = LayerShares(tuple(by_head), columns)
         whole = layer_cache_bytes(model, flags, layer, n_ctx, mla)
         for gpu, heads in enumerate(by_head):
             if heads:
-                kv[gpu] += whole if model.mla else whole * heads // model.n_head[layer]
-                transposed[gpu] += _transposed_bytes(model, layer, heads) if mla > 1 else 0
-    return GraphSplit(tuple(sharing.used), tuple(kv), tuple(transposed), frozenset(sharing.spread))
+                own = whole if model.mla else whole * heads // model.n_head[layer]
+                copy = _transposed_bytes(model, layer, heads) if mla > 1 else 0
+                kv[gpu] += own
+                transposed[gpu] += copy
+                sharing.unused[gpu] += in_pages(own) - own + in_pages(copy) - copy
+    return GraphSplit(
+        tuple(sharing.used), tuple(kv), tuple(transposed), frozenset(sharing.spread), layers, tuple(sharing.unused)
+    )
 
 
 class _Sharing:
@@ -114,11 +138,13 @@ class _Sharing:
     Attributes:
         used: bytes that each GPU holds so far.
         spread: the names of what was given.
+        unused: bytes of each GPU's pages that nothing uses.
     """
 
     def __init__(self, model: Model, points: Sequence[float], homes: Mapping[str, int]) -> None:
         self.used = [0] * len(points)
         self.spread: set[str] = set()
+        self.unused = [0] * len(points)
         self._model = model
         self._points = points
         self._homes = homes
@@ -144,17 +170,20 @@ class _Sharing:
                 self._give(layer, short, [given * model.head_v for given in by_head], 0)
         return by_head
 
-    def give_feed_forward(self, layer: int) -> None:
-        """Give a layer's dense part, routed experts and shared experts."""
+    def give_feed_forward(self, layer: int) -> dict[str, tuple[int, ...]]:
+        """Give a layer's dense part, routed experts and shared experts, and return the columns of each GPU by part."""
+        given = {}
         for down, ups in _FEED_FORWARD:
             tensor = self._model.tensor(layer, down)
             if tensor is None or self._homes.get(f"blk.{layer}.{down}", HOST) == HOST:
                 continue
             columns = create_split(tensor.ne[0], max(tensor.type.block, _COLUMNS_AT_ONCE), self._points, self.used)
             self._give(layer, down, columns, 0)
+            given[down.removeprefix("ffn_down").removesuffix(".weight")] = tuple(columns)
             for up in ups:
                 doubled = 2 if "gate_up" in up else 1
                 self._give(layer, up, [column * doubled for column in columns], 1)
+        return given
 
     def _give(self, layer: int, name: str, pieces: Sequence[int], dimension: int) -> None:
         tensor = self._model.tensor(layer, name)
@@ -164,7 +193,9 @@ class _Sharing:
         self.spread.add(full)
         for gpu, piece in enumerate(pieces):
             if piece > 0:
-                self.used[gpu] += _piece_bytes(tensor, piece, dimension)
+                size = _piece_bytes(tensor, piece, dimension)
+                self.used[gpu] += size
+                self.unused[gpu] += in_pages(size) - size
 
 
 def _piece_bytes(tensor: Tensor, piece: int, dimension: int) -> int:

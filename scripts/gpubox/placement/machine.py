@@ -20,6 +20,7 @@ class Machine:
         cores: physical cores; None where not known.
         total_gpus: GPUs of the box, where a profile uses only some of them.
         whole: whether the GPUs' memory is all that they have, and not what was free.
+        nvlink: whether the GPUs are linked by NVLink, for which NCCL keeps more buffers.
     """
 
     gpus: tuple[int, ...]
@@ -27,3 +28,4 @@ class Machine:
     cores: int | None = None
     total_gpus: int | None = None
     whole: bool = False
+    nvlink: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from gpubox.placement.cuda_pools import bytes_at_ready, growth
+from gpubox.placement.cuda_pools import bytes_at_ready, growth, in_pages, spread_growth
 from gpubox.placement.forward_pass import Setting, draft_compute_buffers, main_compute_buffers
 from gpubox.placement.graph_split import split_by_graph
 from gpubox.placement.kv_cache import context_cells, layer_cache_bytes
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpubox.placement.flags import Flags
+    from gpubox.placement.graph_split import LayerShares
     from gpubox.placement.machine import Machine
     from gpubox.placement.model import Model
     from gpubox.placement.overrides import Rule
 
 HOST_NAME = "CUDA_Host"
+ERROR = 0.015
+"""What a GPU was seen to differ from its plan by at most, of all it holds (several_h200_buffers.json)."""
 
 
 @dataclass
@@ -43,7 +46,7 @@ class Device:
         cuda: the CUDA context and pools, when the server is ready.
         pools: what the first long prompt adds to them.
         outputs: logits and embeddings that the host keeps of a batch.
-        layers: the layers whose attention is here.
+        layers: the layers whose KV cache is here.
     """
 
     name: str
@@ -77,6 +80,11 @@ class Device:
     def over(self) -> int:
         """What is missing, bytes; 0 where it fits or nothing is known."""
         return max(self.total - self.free, 0) if self.free is not None else 0
+
+    @property
+    def close(self) -> bool:
+        """Whether it lacks memory only after the first long prompt, and less than the plan may be wrong by."""
+        return 0 < self.over <= ERROR * (self.free or 0) and self.at_ready <= (self.free or 0)
 
     def as_json(self) -> dict[str, Any]:
         """Return the device as JSON values, sizes in MiB."""
@@ -131,6 +139,11 @@ class Placement:
         return not any(device.over for device in self.devices)
 
     @property
+    def may_fit(self) -> bool:
+        """Whether every device has room for its part, or lacks less than the plan may be wrong by."""
+        return all(device.close for device in self.devices if device.over)
+
+    @property
     def host(self) -> Device:
         """The host's part."""
         return self.devices[-1]
@@ -181,20 +194,20 @@ def place(model: Model, flags: Flags, machine: Machine) -> Placement:
     first = max(model.n_layer - flags.n_gpu_layers, 0)
     devices = _layer_devices(model, flags, walked, first)
     rules = rules_of(flags, model.n_layer, gpus, walked)
-    weights = place_weights(model, flags, devices, rules, gpus)
+    caches = [HOST if home == HOST else walked[layer] for layer, home in enumerate(devices)]
+    weights = place_weights(model, flags, devices, rules, caches, gpus=gpus)
     made = [Device(f"CUDA{number}", free) for number, free in enumerate(machine.gpus)]
     made.append(Device(HOST_NAME, machine.ram))
     for device, size in zip(made, (*weights.gpu_bytes, weights.host_bytes), strict=True):
         device.weights = size
-    _add_layers(made, model, flags, devices, n_ctx=n_ctx, mla=mla)
+    _add_layers(made, model, flags, caches, n_ctx=n_ctx, mla=mla)
     _add_wkv_b(made, model, weights, mla)
+    spread: Mapping[int, LayerShares] = {}
     if flags.splits_tensors:
-        _spread(made, model, flags, weights, machine.gpus, n_ctx=n_ctx, mla=mla, first=first)
-    _add_compute(made, model, flags, weights, devices, n_ctx=n_ctx, mla=mla)
+        spread = _spread(made, model, flags, weights, machine.gpus, n_ctx=n_ctx, mla=mla, first=first)
+    _add_compute(made, model, flags, weights, devices, spread=spread, n_ctx=n_ctx, mla=mla)
     _add_outputs(made[-1], model, flags)
-    for gpu in made[:-1]:
-        draft = gpu.draft_compute > 0
-        gpu.cuda, gpu.pools = bytes_at_ready(mla, draft=draft), growth(flags, mla, draft=draft)
+    _add_cuda(made, model, flags, weights, devices, mla=mla, nvlink=machine.nvlink)
     return Placement(
         model=model,
         flags=asked,
@@ -230,14 +243,18 @@ def _shares(flags: Flags, gpus: Sequence[int]) -> list[float]:
 
 def _layer_devices(model: Model, flags: Flags, walked: Sequence[int], first: int) -> list[int]:
     """Return the device of each layer and of the output (llama.cpp:3784-3853)."""
-    main = min(max(flags.main_gpu, 0), max(walked, default=0))
+    main = _main_gpu(flags, max(walked, default=0) + 1)
     target = [main] * len(walked) if flags.split_mode == "none" else list(walked)
     devices = [HOST if layer < first else target[layer] for layer in range(model.n_layer)]
     with_output = flags.n_gpu_layers > model.n_layer
-    output = target[-1] if with_output else HOST
+    output = walked[-1] if with_output else HOST  # in split mode none too
     if not with_output and flags.split_mode != "layer" and flags.n_gpu_layers > 0:
         output = target[model.n_layer - 1]
     return [*devices, output]
+
+
+def _main_gpu(flags: Flags, gpus: int) -> int:
+    return min(max(flags.main_gpu, 0), max(gpus - 1, 0))
 
 
 def _add_layers(
@@ -259,7 +276,13 @@ def _add_wkv_b(made: Sequence[Device], model: Model, weights: Weights, mla: int)
     for layer in range(model.n_layer):
         home = weights.homes.get(latent_source(model, layer))
         if home is not None:
-            made[home].wkv_b += sum(computed_weights(model, layer, mla).values())
+            made[home].wkv_b += _computed_bytes(model, layer, mla, on_gpu=home != HOST)
+
+
+def _computed_bytes(model: Model, layer: int, mla: int, *, on_gpu: bool) -> int:
+    """Return what a layer's computed weights take; each is an allocation of its own (llama.cpp:2752-2870)."""
+    sizes = computed_weights(model, layer, mla).values()
+    return sum(in_pages(size) if on_gpu else size for size in sizes)
 
 
 def _spread(
@@ -272,29 +295,34 @@ def _spread(
     n_ctx: int,
     mla: int,
     first: int,
-) -> None:
-    """Replace whole layers by their shares in split mode graph."""
+) -> Mapping[int, LayerShares]:
+    """Replace whole layers by their shares in split mode graph, and return how each is shared out."""
     shares = _shares(flags, gpus)
     # A tensor that an override moved stays whole.
     homes = {name: HOST if name in weights.taken_by else home for name, home in weights.homes.items()}
     split = split_by_graph(model, flags, split_points(shares), homes, n_ctx=n_ctx, mla=mla, first=first)
     for name in split.spread:
         made[weights.homes[name]].weights -= model.tensors[name].nbytes
-    for layer in range(first, model.n_layer):
+    spread_layers = range(first, model.n_layer - model.n_draft)
+    for layer in spread_layers:
         # Created in the split buffer without shares, the indexer takes nothing (ggml-cuda.cu:1355).
         for name in model.layers[layer]:
             if ".indexer." in name and name in weights.homes:
                 made[weights.homes[name]].weights -= model.tensors[name].nbytes
-    spread_layers = range(first, model.n_layer - model.n_draft)
     for gpu, device in enumerate(made[:-1]):
-        device.kv = split.kv[gpu]
+        own = [layer for layer in device.layers if model.is_draft(layer)]  # which stays whole
+        device.kv = split.kv[gpu] + sum(
+            2 * layer_cache_bytes(model, flags, layer, n_ctx, mla, on_gpu=True) for layer in own
+        )
         device.weights += split.weights[gpu]
         device.wkv_b += split.transposed[gpu]
-        device.layers = list(spread_layers)
+        device.cuda += split.unused[gpu]
+        device.layers = [*spread_layers, *own]
     for layer in spread_layers:
         home = weights.homes.get(latent_source(model, layer), HOST)
         if home != HOST:
-            made[home].wkv_b -= sum(computed_weights(model, layer, mla).values())
+            made[home].wkv_b -= _computed_bytes(model, layer, mla, on_gpu=True)
+    return split.layers
 
 
 def _add_compute(
@@ -302,21 +330,51 @@ def _add_compute(
     model: Model,
     flags: Flags,
     weights: Weights,
-    devices: Sequence[int],
+    caches: Sequence[int],
     *,
+    spread: Mapping[int, LayerShares],
     n_ctx: int,
     mla: int,
 ) -> None:
     gpus = len(made) - 1
-    number: Mapping[int, int] = {HOST: gpus, **{gpu: gpu for gpu in range(gpus)}}
+    alone = flags.split_mode == "none"  # one GPU computes, whatever lies on others
+    number: Mapping[int, int] = {HOST: gpus, **{gpu: _main_gpu(flags, gpus) if alone else gpu for gpu in range(gpus)}}
     homes = {name: number[home] for name, home in weights.homes.items() if home in number}
-    caches = [number[home] if flags.kv_offload else gpus for home in devices]
-    setting = Setting(model, flags, n_ctx, mla, merges_projections(flags), homes, caches, gpus)
+    kv_homes = [number[home] if flags.kv_offload else gpus for home in caches]
+    setting = Setting(model, flags, n_ctx, mla, merges_projections(flags), homes, kv_homes, gpus, spread=spread)
     for device, size in zip(made, main_compute_buffers(setting), strict=True):
         device.compute = size
     if flags.mtp:
         for device, size in zip(made, draft_compute_buffers(setting), strict=True):
             device.draft_compute = size
+
+
+def _add_cuda(
+    made: Sequence[Device],
+    model: Model,
+    flags: Flags,
+    weights: Weights,
+    devices: Sequence[int],
+    *,
+    mla: int,
+    nvlink: bool,
+) -> None:
+    """Add what CUDA itself takes of each GPU."""
+    gpus = made[:-1]
+    main = _main_gpu(flags, len(gpus))
+    host_layers = HOST in devices[: model.n_layer - model.n_draft]
+    host_experts = any(home == HOST and "_exps." in name for name, home in weights.homes.items())
+    for number, gpu in enumerate(gpus):
+        if flags.split_mode == "none" and number != main:
+            gpu.cuda = CUDA_CONTEXT
+            continue
+        draft = flags.mtp and devices[model.n_layer - 1] == number
+        gpu.cuda += bytes_at_ready(draft=flags.mtp, gpus=len(gpus), spread=flags.splits_tensors, nvlink=nvlink)
+        if flags.splits_tensors:
+            own = {"host_layers": host_layers and number == main, "host_experts": host_experts and number == main}
+            gpu.pools = spread_growth(flags, mla, draft=draft, **own)
+        else:
+            gpu.pools = growth(flags, mla, draft=draft)
 
 
 def _add_outputs(host: Device, model: Model, flags: Flags) -> None:

@@ -39,6 +39,8 @@ def compute_buffers(graph: TensorGraph, devices: int) -> list[int]:
 
 def _own_device(node: Node, host: int) -> int | None:
     """Return where a node must or had better run, None where its neighbours decide (pass 1)."""
+    if node.fixed is not None:
+        return node.fixed
     if node.root is not None and node.root.home is not None:
         return node.root.home
     for source in node.sources:
@@ -98,13 +100,15 @@ def _split(nodes: Sequence[Node]) -> list[Node]:
         device = node.device
         assert device is not None
         foreign_weight = fetched and any(source.weight and source.home != device for source in node.sources)
-        if current is not None and (device != current or foreign_weight or len(fetched) >= _MAX_INPUTS):
+        if current is not None and (device != current or node.cuts or foreign_weight or len(fetched) >= _MAX_INPUTS):
             close()
         current = device
         for index, source in enumerate(node.sources):
             if source.device == device:
                 continue
             copy = copies.get((id(source), device))
+            if copy is None and node.op == "reduce":
+                copy = copies[id(source), device] = source  # the sum is written where each part lies
             if copy is None:
                 copy = Node("none", source.size, source.layout)
                 copies[id(source), device] = copy

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
 F32 = 4
 F16 = 2
@@ -31,6 +31,8 @@ class Node:
         home: the device of a tensor that has its memory already (weights, KV cache); None for computed ones.
         weight: whether it holds weights.
         offloads: whether a GPU would rather copy the weights than leave this operation to the CPU.
+        fixed: the device that it runs on whatever its sources are; None where they decide.
+        cuts: whether a new split of the graph begins with it.
         seen: whether it is in the graph.
         device: where it is computed or lies; None until the scheduler says so.
         children: how many nodes still need it, while buffers are sized.
@@ -39,8 +41,8 @@ class Node:
     """
 
     __slots__ = (
-        "children", "device", "home", "layout", "offloads", "offset", "op", "root", "seen", "size", "sources", "views",
-        "weight",
+        "children", "cuts", "device", "fixed", "home", "layout", "offloads", "offset", "op", "root", "seen", "size",
+        "sources", "views", "weight",
     )  # fmt: skip  # a list
 
     def __init__(  # the class says what they are
@@ -63,6 +65,8 @@ class Node:
         self.home = home
         self.weight = weight
         self.offloads = offloads
+        self.fixed: int | None = None
+        self.cuts = False
         self.seen = False
         self.device = home if root is None else root.home
         self.children = 0
@@ -138,6 +142,20 @@ class TensorGraph:
     def view(self, of: Node, size: int = 0) -> Node:
         """Return a view; `size` bytes are what a copy of it takes."""
         return Node("view", size or of.size, None, [of], root=of.root or of)
+
+    def reduce(self, parts: Mapping[int, Node]) -> Node:
+        """Return the sum of the parts that several GPUs computed, which each of them has in place of its part (ggml_reduce).
+
+        Args:
+            parts: by GPU; at least one.
+        """
+        for gpu, part in parts.items():
+            part.fixed = gpu
+        last = list(parts)[-1]
+        node = Node("reduce", parts[last].size, None, list(parts.values()), root=parts[last])
+        node.fixed = last
+        node.cuts = True
+        return node
 
     def store(self, value: Node, cache: Node) -> Node:
         """Return the operation that writes a value into the cache, where the cache lies."""

@@ -26,6 +26,7 @@ _ROW_PADDING = 512  # elements (MATRIX_ROW_PADDING)
 # Loaded for a draft layer although MTP is off (load-tensors.cpp:2803; with merged projections also 2780).
 _ALWAYS_LOADED = ("attn_k_b.weight", "attn_v_b.weight")
 _MERGED = ("attn_q_a.weight", "attn_kv_a_mqa.weight")
+_WITH_LAYER = ("_norm.weight", ".bias", "ffn_gate_inp.weight")
 _MERGED_LITE = ("attn_q.weight", "attn_kv_a_mqa.weight")  # where Q is not compressed (load-tensors.cpp:2647)
 
 
@@ -55,7 +56,13 @@ def merges_projections(flags: Flags) -> bool:
 
 
 def place_weights(
-    model: Model, flags: Flags, layer_devices: Sequence[int], rules: Sequence[Rule], gpus: int
+    model: Model,
+    flags: Flags,
+    layer_devices: Sequence[int],
+    rules: Sequence[Rule],
+    kv_devices: Sequence[int],
+    *,
+    gpus: int,
 ) -> Weights:
     """Return where every weight goes with split modes `layer` and `none`.
 
@@ -64,6 +71,7 @@ def place_weights(
         flags: the flags.
         layer_devices: a device for each layer and one for the output; HOST or a GPU.
         rules: tensor overrides in the order in which they are tried.
+        kv_devices: the device of each layer's KV cache; in split mode none the layer's small tensors are there too.
         gpus: the number of GPUs.
     """
     homes: dict[str, int] = {}
@@ -73,7 +81,8 @@ def place_weights(
         layer = layer_of(name)
         if layer is not None and not _is_loaded(model, flags, layer, name, merged=merged):
             continue
-        homes[name] = _default_home(model, layer_devices, layer, name)
+        with_layer = flags.split_mode == "none" and _follows_layer(model, layer, name)
+        homes[name] = _default_home(model, kv_devices if with_layer else layer_devices, layer, name)
         if merged and _is_merged(model, layer, name):
             continue  # a merged tensor is made past the overrides (load-tensors.cpp:2782)
         rule = next((rule for rule in rules if rule.device is not None and rule.matches(tensor.name)), None)
@@ -132,6 +141,11 @@ def _default_home(model: Model, layer_devices: Sequence[int], layer: int | None,
     if name.startswith("rope_"):
         return layer_devices[0]
     return HOST  # the input stays on the host (llama.cpp:3499)
+
+
+def _follows_layer(model: Model, layer: int | None, name: str) -> bool:
+    """Return whether split mode none leaves a tensor with its layer (llama.cpp:3819: `buft`, not `buft_matrix`)."""
+    return layer is not None and (model.is_draft(layer) or name.endswith(_WITH_LAYER))
 
 
 def _is_merged(model: Model, layer: int | None, name: str) -> bool:
