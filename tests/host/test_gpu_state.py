@@ -58,6 +58,15 @@ PROCESS = """\
 """
 
 
+def test_each_of_four_gpus_is_read() -> None:
+    states = parse_gpu_states((DATA / "four-h200.xml").read_text("utf-8"))
+    assert [state.bus_id for state in states] == [f"00000000:00:0{number}.0" for number in (6, 7, 8, 9)]
+    assert len({state.uuid for state in states}) == 4
+    assert {(state.name, state.memory_total_mib, state.memory_reserved_mib, state.mig) for state in states} == {
+        ("NVIDIA H200", 143771, 616, False)
+    }
+
+
 def test_an_idle_h200_is_read_whole_and_idleness_holds_nothing_back() -> None:
     assert parse_gpu_states(REPORT) == (IDLE,)
 

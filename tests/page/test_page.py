@@ -103,6 +103,17 @@ def test_devices_have_their_plan_the_most_memory_and_the_mean_power() -> None:
     assert devices(a_run(), [a_sample(0)]) == []
 
 
+def test_devices_of_a_profile_that_names_its_gpus_are_those_in_its_order() -> None:
+    gpus = [
+        {"index": index, "uuid": f"GPU-{index}", "memory_mib": 100.0 * index, "power_w": None} for index in range(4)
+    ]
+    run = a_run(host={"planned_mib": {"CUDA0": 310.0}}, profile_document={"gpus": ["GPU-3", 1]})
+    assert devices(run, [a_sample(0, extra={"gpus": gpus})]) == [
+        Device("CUDA0", 310.0, 300.0, None),
+        Device("CUDA1", None, 100.0, None),
+    ]
+
+
 def test_without_a_finished_run_the_page_says_so() -> None:
     text = html(content([], {}, {}, []), written_at="now")
     assert "<p>No run has finished yet.</p>" in text

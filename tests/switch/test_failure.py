@@ -13,7 +13,13 @@ from golden import compare
 from gpubox.switch_program.failure import LINES_AFTER, LINES_BEFORE, LINES_SHOWN, Evidence, explain
 
 # Where it is not 1.
-STATUS = {"vram-at-first-request": 134, "no-kernel-image": 134, "killed-while-loading": 137, "bad-cache-type": 134}
+STATUS = {
+    "vram-at-first-request": 134,
+    "no-kernel-image": 134,
+    "killed-while-loading": 137,
+    "split-mode-none-on-two-gpus": 134,
+    "bad-cache-type": 134,
+}
 HERE = Path(__file__).parent
 
 

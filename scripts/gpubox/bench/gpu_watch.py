@@ -15,7 +15,7 @@ from gpubox.bench.gpu_readings import FIELDS, GpuReading, parse_reading, summari
 from gpubox.bench.nvml import LIBRARY, Nvml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from types import TracebackType
 
     from gpubox.record import Sample
@@ -33,11 +33,15 @@ class GpuWatch:
     Args:
         interval_ms: between two readings of each GPU.
         library: file name of NVML.
+        only: indices of the GPUs that are of interest; None for all.
     """
 
-    def __init__(self, interval_ms: int = INTERVAL_MS, library: str = LIBRARY) -> None:
+    def __init__(
+        self, interval_ms: int = INTERVAL_MS, library: str = LIBRARY, only: Collection[int] | None = None
+    ) -> None:
         self._interval_ms = interval_ms
         self._library = library
+        self._only = only
         self._ended = threading.Event()
         self._readings: deque[tuple[float, GpuReading]] = deque()
         self._lock = threading.Lock()
@@ -107,6 +111,8 @@ class GpuWatch:
     def _keep(self, readings: Sequence[GpuReading]) -> None:
         now = time.monotonic()
         with self._lock:
-            self._readings.extend((now, reading) for reading in readings)
+            self._readings.extend(
+                (now, reading) for reading in readings if self._only is None or reading.index in self._only
+            )
             while self._readings and self._readings[0][0] < now - KEPT_S:
                 self._readings.popleft()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpubox.api_key import read_api_key
 from gpubox.argv import server_argv
@@ -18,9 +18,10 @@ from gpubox.gguf import check_model_file
 from gpubox.host_facts import host_facts
 from gpubox.model_file import fingerprint
 from gpubox.server_process import ServerProcess
+from gpubox.telemetry.judgement import used_gpus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gpubox.bench.prompts import Route
     from gpubox.bench.session import Watcher
@@ -84,15 +85,17 @@ def bench_locally(
     api_key = read_api_key(Path(key_file)) if key_file else None
     asked = [workload for workload in workloads if workload.check != "perplexity"]
     of_texts = [workload for workload in workloads if workload.check == "perplexity"]
-    ids = perplexity_here(store, of_texts, subject, command=command, model=path, batch=batch, watcher=watcher)
+    env = visible_gpus(profile.gpus, facts["gpus"])
+    ids = perplexity_here(store, of_texts, subject, command=command, model=path, batch=batch, watcher=watcher, env=env)
     if not asked:
         return ids
     watcher.say(f"{loaded.name}: starting on {url}")
-    with ServerProcess(argv, url=url, log=logs / f"{loaded.name}.log", name=loaded.name, api_key=api_key) as server:
+    log, used = logs / f"{loaded.name}.log", used_gpus(profile.gpus, facts["gpus"])
+    with ServerProcess(argv, url=url, log=log, name=loaded.name, env=env, api_key=api_key) as server:
         took = server.wait_ready(profile.health.start_timeout)
         watcher.say(f"{loaded.name}: ready after {took:.1f} s")
         try:
-            with Endpoint(url, api_key=api_key) as endpoint, GpuWatch() as gpus:
+            with Endpoint(url, api_key=api_key) as endpoint, GpuWatch(only=used) as gpus:
                 ids += bench(
                     store,
                     endpoint,
@@ -111,6 +114,20 @@ def bench_locally(
             raise ServerExitedError(loaded.name, fault, f"its log is {server.log}", server.last_lines()) from error
     watcher.say(f"{loaded.name}: stopped")
     return ids
+
+
+def visible_gpus(wanted: str | Sequence[int | str], present: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the environment in which CUDA sees the GPUs that a profile names, in its order, and no others.
+
+    Args:
+        wanted: `all`, `none`, or indices (nvidia-smi's) and UUIDs.
+        present: the GPUs of this machine, each with `index` and `uuid`.
+    """
+    if wanted == "all":
+        return {}
+    uuids = {gpu["index"]: gpu["uuid"] for gpu in present if gpu["uuid"]}
+    names = [] if wanted == "none" else [str(uuids.get(gpu, gpu)) for gpu in wanted]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(names), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def server_version(command: Sequence[str]) -> str:

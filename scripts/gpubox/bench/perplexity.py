@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from gpubox.quality.perplexity import CHUNK, TOOL, chunk_likelihoods, tool_argum
 from gpubox.record import Run, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gpubox.bench.session import Subject, Watcher
     from gpubox.record import Workload
@@ -89,8 +91,12 @@ def measure_perplexity(
     return run.id
 
 
-def run_here(argv: Sequence[str]) -> str:
+def run_here(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     """Run the tool on this machine and return what it printed on standard output.
+
+    Args:
+        argv: of the tool, program first.
+        env: added to this process's environment.
 
     Raises:
         ServerError: it can't be run.
@@ -98,7 +104,15 @@ def run_here(argv: Sequence[str]) -> str:
     """
     try:
         with tempfile.TemporaryDirectory() as folder:  # it leaves a llama.log where it stands
-            done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+            done = subprocess.run(
+                argv,
+                cwd=folder,
+                env={**os.environ, **(env or {})},
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
     except OSError as error:
         raise ServerError(argv[0], f"can't be run: {error.strerror}", "is it a program for this machine?") from None
     if done.returncode:
@@ -116,6 +130,7 @@ def perplexity_here(
     model: Path,
     batch: str,
     watcher: Watcher,
+    env: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Measure texts on this machine, the server stopped; return the runs' ids, none where the build has no such tool.
 
@@ -127,6 +142,7 @@ def perplexity_here(
         model: the GGUF.
         batch: id shared by the runs of one invocation.
         watcher: who is told of progress, and of what is left out.
+        env: added to the tool's environment.
 
     Raises:
         GpuboxError: the tool failed, or the results can't be kept.
@@ -143,7 +159,15 @@ def perplexity_here(
             text.flush()
             argv = (str(tool), *tool_arguments(loaded.profile, model=str(model.resolve()), text=text.name))
             ids.append(
-                measure_perplexity(store, workload, subject, argv=argv, run_tool=run_here, batch=batch, watcher=watcher)
+                measure_perplexity(
+                    store,
+                    workload,
+                    subject,
+                    argv=argv,
+                    run_tool=partial(run_here, env=env),
+                    batch=batch,
+                    watcher=watcher,
+                )
             )
     return ids
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 LONG_CONTEXT = 16_384  # tokens from which uncapped expansion of K and V is worth a word
 _MUCH_HOST_MEMORY = 2**30
-_MOST_INPUTS = 32  # GGML_SCHED_MAX_SPLIT_INPUTS
+# Of one split of the graph (GGML_SCHED_MAX_SPLIT_INPUTS); tokens, positions and mask are three, a latent cache three views.
+_MOST_INPUTS = 32
 
 
 def flag_findings(line: CommandLine) -> Iterator[Finding]:
@@ -85,11 +86,11 @@ def _split(line: CommandLine) -> Iterator[Finding]:
             "--main-gpu", "error", what, "llama.cpp:3821 looks past the end of the list", "leave it out"
         )
     elsewhere = sum(len(gpu.layers) for number, gpu in enumerate(placement.devices[:-1]) if number != flags.main_gpu)
-    if placement.split_mode == "none" and elsewhere > _MOST_INPUTS:
+    if placement.split_mode == "none" and placement.mla and 3 + 3 * elsewhere > _MOST_INPUTS:
         what = (
             f"the server aborts in its warm-up: one GPU computes, and the KV cache of {elsewhere} layers is on others"
         )
-        why = f"at most {_MOST_INPUTS} may be, ggml-backend.cpp:1832; seen on two H200s"
+        why = f"three inputs each, of at most {_MOST_INPUTS}, ggml-backend.cpp:1832; seen on two H200s"
         yield from line.about("--split-mode", "error", what, why, "give the server one GPU with `gpus: [0]`")
     if flags.fit:
         what = "the engine places the model itself; this plan is for the flags without it"

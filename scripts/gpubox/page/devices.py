@@ -32,16 +32,22 @@ class Device:
 def devices(run: Run, samples: Sequence[Sample]) -> list[Device]:
     """Return the devices of a run, by name.
 
+    A profile that names its GPUs has those alone, numbered in its order, as the engine sees them.
+
     Args:
         run: `host["planned_mib"]` may hold MiB by device name.
         samples: `extra["gpus"]` may hold, per GPU, `index`, `memory_mib` and `power_w`.
     """
     planned = run.host.get("planned_mib")
     plan: dict[str, float] = planned if isinstance(planned, dict) else {}
+    wanted = (run.profile_document or {}).get("gpus")
+    numbers = {gpu: number for number, gpu in enumerate(wanted)} if isinstance(wanted, list) else None
     readings: dict[str, list[dict[str, Any]]] = {}
     for sample in samples:
         for gpu in sample.extra.get("gpus", ()) if sample.valid else ():
-            readings.setdefault(f"CUDA{gpu['index']}", []).append(gpu)
+            number = gpu["index"] if numbers is None else numbers.get(gpu["index"], numbers.get(gpu.get("uuid")))
+            if number is not None:
+                readings.setdefault(f"CUDA{number}", []).append(gpu)
     return [
         Device(
             name=name,

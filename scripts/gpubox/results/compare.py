@@ -236,6 +236,11 @@ def _row(metric: Metric, samples_a: Sequence[Sample], samples_b: Sequence[Sample
 
 # Words for people, other people's results, what follows from the rest, and the load of the moment: nobody set them.
 _NO_INPUTS = {"description", "published", "planned_mib", "load"}
+# What a GPU did just before a run; its limits and links are inputs.
+_OF_THE_MOMENT = {
+    "memory_used_mib", "memory_free_mib", "utilisation_percent", "power_w", "temperature_c", "sm_clock_mhz",
+    "memory_clock_mhz", "performance_state", "held_back_by", "processes",
+}  # fmt: skip  # a list
 
 
 def _inputs(run: Run, other: Run) -> Iterator[tuple[str, Any]]:
@@ -247,7 +252,12 @@ def _inputs(run: Run, other: Run) -> Iterator[tuple[str, Any]]:
     # A unit says nothing that the profile and the image don't, but its own name.
     yield from _flat("engine", {key: value for key, value in run.engine.items() if key != "unit_sha256"})
     yield from _flat("model", run.model)
-    yield from _flat("host", {key: value for key, value in run.host.items() if key not in _NO_INPUTS})
+    host = {key: value for key, value in run.host.items() if key not in _NO_INPUTS}
+    if "gpu_states" in host:
+        host["gpu_states"] = [
+            {key: value for key, value in state.items() if key not in _OF_THE_MOMENT} for state in host["gpu_states"]
+        ]
+    yield from _flat("host", host)
     yield from _flat("workload", asdict(run.workload))
     yield "gpubox", run.tool_version
 

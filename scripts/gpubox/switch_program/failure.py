@@ -173,6 +173,11 @@ _CAUSES = (
         "set server.split_mode to layer, or give the profile more gpus",
     ),
     _Cause(
+        re.compile(r"GGML_ASSERT\(n_inputs < GGML_SCHED_MAX_SPLIT_INPUTS\) failed"),
+        "split mode none computes on one GPU, and too much of the KV cache is on others",
+        "give the profile one GPU (`gpus: [0]`) instead of server.split_mode none",
+    ),
+    _Cause(
         re.compile(r"error: (?:unknown|invalid) argument: (\S+)"),
         "the server knows no flag {0}",
         "correct the profile (`gpubox check`), or engine.commit where the image is of another commit",
