@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON_OK := import sys; v = sys.version_info[:2]; sys.exit(f"gpubox needs Python 3.11 or newer (this is {v[0]}.{v[1]}); run: make PYTHON=python3.12 ..." if v < (3, 11) else 0)
 
-.PHONY: help demo test lint format e2e e2e-page e2e-switch e2e-releases e2e-bisect box box-down bench schema golden clean
+.PHONY: help demo test lint format e2e e2e-page e2e-switch e2e-soak e2e-releases e2e-bisect box box-down bench schema golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ e2e-page: $(VENV)/.browser ## the HTML page in Chromium, with axe-core (half a m
 
 e2e-switch: $(VENV)/.dev ## every step of a switch times every fault, on a box (root; ten minutes)
 	@$(BIN)/python -m pytest -m e2e tests/e2e/test_switch.py
+
+e2e-soak: $(VENV)/.dev ## switches under random faults, watched on the box: make e2e-soak MINUTES=60 SEED=1 (root)
+	@PYTHONPATH=tests $(BIN)/python -m soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
 e2e-releases: $(VENV)/.dev ## Ubuntu 24.04 from bare to serving, where its archive answers, and what dnf reads (root)
 	@$(BIN)/python -m pytest -m releases

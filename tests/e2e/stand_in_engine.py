@@ -73,6 +73,7 @@ def main() -> None:
 
     class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         daemon_threads = True
+        request_queue_size = 128  # connections that were given up during the load count too
 
     server = Server(("0.0.0.0", int(option("--port"))), Handler)
     print(f"loading {model}", file=sys.stderr, flush=True)

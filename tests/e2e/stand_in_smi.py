@@ -2,6 +2,7 @@
 """nvidia-smi of a box without GPUs: two cards, of which stand-in engines hold memory; /run/vram.json tells of more.
 
 - `holds`: {PID: INDEX}, other processes that hold memory
+- `takes_s`: seconds until it answers
 - `lingers_s`: seconds that the memory of an engine stays in use after its end, as while a driver cleans up
 """
 
@@ -33,6 +34,7 @@ def engines() -> dict[int, int]:
 def main() -> None:
     """Answer one of the three queries that gpubox asks."""
     told = json.loads(Path("/run/vram.json").read_text()) if Path("/run/vram.json").exists() else {}
+    time.sleep(told.get("takes_s", 0))
     held = engines()
     last = Path("/run/vram-last.json")
     seen = json.loads(last.read_text()) if last.exists() else {}

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 import signal
 import time
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from e2e.switching import SwitchingBox
+from soak.plan import Plan
+from soak.soak import Soak
 
 if TYPE_CHECKING:
     import subprocess
@@ -23,20 +26,27 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-STEPS = ("prewarm", "stop", "free", "load", "watch")
+STEPS = ("preflight", "prewarm", "stop", "free", "load", "watch", "roll back")
 
 
 def as_it_is(_: SwitchingBox) -> None:
     """Tell the box nothing."""
 
 
+def crash_and_come_back_slowly(there: SwitchingBox) -> None:
+    there.behave("two", crashes=True)
+    there.behave("one", load_s=5)
+
+
 # How each step is made to take some seconds: what to tell the box before, and options of the switch.
 SLOW: dict[str, tuple[Callable[[SwitchingBox], None], list[str]]] = {
+    "preflight": (lambda there: there.vram(takes_s=3), ["--no-prewarm", "--watch=2"]),
     "prewarm": (lambda there: there.forget_model("two"), ["--prewarm", "--rate=4", "--watch=2"]),
     "stop": (lambda there: there.behave_now("one", stubborn=True), ["--no-prewarm", "--watch=2"]),
     "free": (lambda there: there.vram(lingers_s=8), ["--no-prewarm", "--watch=2"]),
     "load": (lambda there: there.behave("two", load_s=6), ["--no-prewarm", "--watch=2"]),
     "watch": (as_it_is, ["--no-prewarm", "--watch=6"]),
+    "roll back": (crash_and_come_back_slowly, ["--no-prewarm"]),
 }
 KILL = "systemctl kill --signal=KILL --kill-whom=main 'gpubox-switch-*.service'"
 
@@ -82,6 +92,7 @@ CORE = {
     ("prewarm", "power lost"),
     ("load", "power lost"),
     ("watch", "power lost"),
+    ("roll back", "program killed"),
 }
 CELLS = [
     pytest.param(step, fault, id=f"{step}-{fault}", marks=[] if (step, fault) in CORE else [pytest.mark.matrix])
@@ -92,9 +103,9 @@ CELLS = [
 
 def expected(step: str, fault: str) -> str:
     """The outcome of a switch to two that a fault meets in a step."""
-    if fault in HARMLESS or step == "watch":
+    if step != "roll back" and (fault in HARMLESS or step == "watch"):
         return "switched"
-    return "refused" if step == "prewarm" else "rolled back"
+    return "refused" if step in {"preflight", "prewarm"} else "rolled back"
 
 
 class Matrix:
@@ -157,7 +168,8 @@ def test_whatever_happens_in_a_step_one_profile_serves_in_the_end(
     printed, _ = controller.communicate(timeout=120)
     switch = the_end(there, matrix, step, fault)
     # A slow machine may have been hit a step later; what counts then is what is right for that step.
-    hit = step if fault in HARMLESS else [name for name, _ in switch["steps"] if name != "roll back"][-1]
+    steps = [name for name, _ in switch["steps"] if name != "roll back"]
+    hit = step if fault in HARMLESS or step == "roll back" else steps[-1]
     assert switch["outcome"] == expected(hit, fault), printed
     if fault != "controller killed":
         assert controller.returncode == (0 if expected(hit, fault) == "switched" else 1), printed
@@ -175,7 +187,7 @@ def test_whatever_happens_in_a_step_one_profile_serves_in_the_end(
         ),
         ("new hangs in its load", {"hangs": True}, ["--timeout=3"], "two: it did not answer within 3 s; 32.7 MB of 32.7 MB read"),
         ("new fails completions", {"refuses": True}, [], "the first completion failed (HTTP 500"),
-        ("new dies after its first answer", {"dies_s": 2}, ["--watch=5"], "two: it ended with exit status 1"),
+        ("new dies 5 s after its first answer", {"dies_s": 5}, [], "two: it ended with exit status 1"),
     ],
 )  # fmt: skip  # a row a fault
 def test_a_profile_that_does_not_serve_is_taken_back_and_the_reason_told(
@@ -201,6 +213,34 @@ def test_the_old_profile_waits_for_memory_that_the_new_one_gives_back_late(there
     printed, _ = controller.communicate(timeout=120)
     assert the_end(there, matrix, "roll back", "memory comes late")["outcome"] == "rolled back", printed
     assert re.search(r"roll back: waiting: .* in use by no process that is seen", printed), printed
+
+
+def test_after_a_kill_the_old_profile_waits_for_that_memory_too(there: SwitchingBox, matrix: Matrix) -> None:
+    there.behave("two", load_s=20)
+    there.vram(lingers_s=4)
+    last = there.last_id()
+    controller = there.gpubox("switch", "two", "--host", there.box.name, "--no-prewarm")
+    there.await_step("load", last)
+    look = "nvidia-smi --query-compute-apps=gpu_uuid,pid,process_name,used_memory"
+    there.box.run(f"until {look} | grep -q python3; do sleep 0.1; done; {KILL}")
+    printed, _ = controller.communicate(timeout=120)
+    assert the_end(there, matrix, "load", "killed, memory comes late")["outcome"] == "rolled back", printed
+    assert re.search(r"roll back: waiting: .* in use by no process that is seen", printed), printed
+
+
+def test_an_interrupted_switch_ends_with_the_new_profile_where_the_old_one_is_broken(
+    there: SwitchingBox, matrix: Matrix
+) -> None:
+    there.behave("two", load_s=4)
+    there.behave("one", crashes=True, status=3)
+    last = there.last_id()
+    controller = there.gpubox("switch", "two", "--host", there.box.name, "--no-prewarm", "--watch=1")
+    there.await_step("load", last)
+    kill_program(there, controller)
+    printed, _ = controller.communicate(timeout=120)
+    assert the_end(there, matrix, "load", "killed, old does not come back")["outcome"] == "switched", printed
+    assert "it was interrupted in the step load" in printed
+    assert "the old profile does not serve again either: one: it ended with exit status 3" in printed
 
 
 def test_a_profile_that_ignores_its_stop_is_killed(there: SwitchingBox, matrix: Matrix) -> None:
@@ -415,3 +455,16 @@ def test_a_model_is_read_ahead_while_the_other_serves(there: SwitchingBox) -> No
     status, printed = there.run("prewarm", "two", "--host", there.box.name)
     assert (status, there.answering()) == (0, ["one"])
     assert f"{there.box.name}: 32.7 MB of two read into memory in " in printed
+
+
+def test_an_observer_on_the_box_sees_nothing_wrong_while_it_loses_power(there: SwitchingBox) -> None:
+    told: list[str] = []
+    soak = Soak(there, Random(1), told.append)
+    try:
+        soak.round(Plan("two", events=(("power lost", 1.0),)))
+        seen = soak.timelines()
+    finally:
+        soak.end()
+    assert [soak.violations, *(timeline.faults for timeline in seen.values())] == [[], [], []], told
+    assert [gap.kind for gap in seen["three"].gaps] == ["reboot"]
+    assert "reboot" in {gap.kind for gap in seen["one or two"].gaps}

@@ -36,12 +36,15 @@ class Switch:
         stops: the profiles that served and had to stop for it.
         by: who asked.
         rollback: whether the old profiles come back when it fails.
+        watch_s: seconds for which the new profile is watched.
+        cards: of each GPU that must be free, index, uuid, MiB that may stay in use, and MiB in all.
+        to_failed: whether the new profile was at fault, rather than whoever interrupted the switch.
         step: the last one that was begun, of `STEPS` or `roll back`.
         steps: all of them, each `[name, time]`.
         began: ISO 8601.
         ended: ISO 8601; empty while it is under way.
         outcome: `switched`, `rolled back`, `failed` (neither serves) or `refused` (nothing was touched); empty before.
-        reason: why it was not `switched`.
+        reason: why it was not `switched`, or is being rolled back.
     """
 
     id: str
@@ -49,6 +52,9 @@ class Switch:
     stops: list[str] = field(default_factory=list)
     by: str = ""
     rollback: bool = True
+    watch_s: float = 10.0
+    cards: list[list[int | str]] = field(default_factory=list)
+    to_failed: bool = False
     step: str = STEPS[0]
     steps: list[list[str]] = field(default_factory=list)
     began: str = ""

@@ -6,7 +6,7 @@
 
 Every step is written down before it begins. Whatever ends the program, the next one to hold the lock (started by
 systemd after a kill, by the boot after a loss of power) finds the switch unended and ends it: with the new profile where
-it had answered, else with the old one.
+it had answered and goes on to, else with the old one; and with the new one after all where the old one is broken.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,78 +86,120 @@ class Transaction:
         """
         profile = self._profiles[switch.to]
         stops = conflicting(profile, self._profiles, self._state.active)
-        switch.stops, switch.began = [one.name for one in stops], now()
+        switch.stops, switch.began, switch.watch_s = [one.name for one in stops], now(), options.watch_s
         self._state.switch = switch
         self._step(switch, "preflight", _plan(switch))
         try:
             ready = preflight(profile, stops, self._state.sizes, ignore_plan=options.ignore_plan)
             self._prewarm(switch, ready, options)
-        except GpuboxError as error:
-            return self._end(switch, REFUSED, str(error))
+        except Exception as error:  # noqa: BLE001  # whatever it is, nothing was touched, and that has to be told
+            return self._end(switch, REFUSED, _words(error))
+        switch.cards = [list(astuple(card)) for card in ready.cards]
         try:
             self._go(switch, ready, options)
         except Exception as error:
             if units.shutting_down():
                 raise ShutDownError from error
-            if not isinstance(error, GpuboxError):
-                sys.excepthook(*sys.exc_info())  # ours to mend, but the box must serve first
+            switch.to_failed = True
             # What had started gives its memory back as late as the old one did; where that never came, waiting again is no use.
-            cards = ready.cards if switch.step in {"load", "watch"} else []
-            return self.roll_back(switch, str(error) or repr(error), cards)
-        self._state.active = {name: since for name, since in self._state.active.items() if name not in switch.stops}
-        self._state.active[switch.to] = now()
+            return self.roll_back(switch, _words(error), waits=switch.step in {"load", "watch"})
         unhashed = {path: size for path, size in ready.sizes.items() if not model_files.hashed(Path(path))}
         self._state.sizes.update(unhashed)
-        return self._end(switch, SWITCHED, "")
+        return self._commit(switch, "")
 
     def recover(self, switch: Switch) -> Switch:
-        """End a switch that was interrupted, or one that failed before the box was started again."""
+        """End a switch that was interrupted, or one that failed before the box was started again.
+
+        Raises:
+            ShutDownError: the box is going down.
+        """
         how = f"it was interrupted in the step {switch.step}"
         if not switch.touched:
             return self._end(switch, REFUSED, f"{how}; nothing had been touched")
         if switch.proven and not switch.outcome:
             self._events.step("watch", f"{how}, when {switch.to} had already answered")
-            try:
-                self._serve(self._profiles[switch.to], None)
-            except (GpuboxError, KeyError) as error:
-                return self.roll_back(switch, f"{how}, and {error}")
-            self._state.active = {name: since for name, since in self._state.active.items() if name not in switch.stops}
-            self._state.active[switch.to] = now()
-            return self._end(switch, SWITCHED, how)
-        return self.roll_back(switch, switch.reason if switch.outcome else how)
+            fault = self._new_serves(switch)
+            if not fault:
+                return self._commit(switch, how)
+            switch.to_failed = True
+            return self.roll_back(switch, f"{how}, and {fault}")
+        return self.roll_back(switch, switch.reason or how)
 
-    def roll_back(self, switch: Switch, reason: str, cards: Sequence[gpus.Card] = ()) -> Switch:
-        """Stop the new profile and let the old ones serve again.
+    def roll_back(self, switch: Switch, reason: str, *, waits: bool = True) -> Switch:
+        """Stop the new profile and let the old ones serve again; the new one, if they don't and it had no fair try.
 
         Args:
             switch: that failed.
             reason: why.
-            cards: GPUs whose memory the old ones wait for; after a while they try without.
+            waits: whether the old ones wait for the GPUs' memory; after a while they try without.
 
         Raises:
             ShutDownError: the box is going down.
         """
+        switch.reason = reason
         self._step(switch, ROLL_BACK, reason, must=False)
+        fault = self._old_serve(switch, waits=waits)
+        if not fault:
+            return self._end(switch, ROLLED_BACK, reason)
+        if switch.rollback and not switch.to_failed:
+            self._step(switch, "load", f"{fault}; {switch.to} itself has not failed, so it is tried", must=False)
+            said = self._new_serves(switch)
+            if not said:
+                return self._commit(switch, f"{reason}\n{fault}")
+            switch.to_failed = True
+            reason = f"{reason}\n{said}"
+            with suppress(GpuboxError):
+                self._stop(self._known([switch.to]))
+        return self._end(switch, FAILED, f"{reason}\n{fault}")
+
+    def _old_serve(self, switch: Switch, *, waits: bool) -> str:
+        """Let what was stopped serve again; return why it does not, or an empty string."""
         try:
-            self._stop([self._profiles[switch.to]])
+            self._stop(self._known([switch.to]))
             if not switch.rollback:
-                return self._end(switch, FAILED, f"{reason}\nnothing serves in its place, as was asked for")
+                return "nothing serves in its place, as was asked for"
+            if waits and not any(units.show(one.unit).up for one in self._known(switch.stops)):
+                self._await_memory(switch)
             if not switch.stops:
-                return self._end(switch, FAILED, f"{reason}\nnothing had served before")
-            if cards:
-                with suppress(GpuboxError):
-                    gpus.wait_until_free(cards, FREE_S, lambda said: self._events.step(ROLL_BACK, f"waiting: {said}"))
+                return "nothing had served before"
             for name in switch.stops:
                 self._serve(self._profiles[name], None)
                 self._state.active.setdefault(name, now())
-        except (GpuboxError, KeyError) as error:
+        except Exception as error:
             if units.shutting_down():
                 raise ShutDownError from error
             with suppress(GpuboxError):
-                self._stop([self._profiles[name] for name in switch.stops if name in self._profiles])
-            text = f"{reason}\nand the old profile does not serve again either: {error}"
-            return self._end(switch, FAILED, text)
-        return self._end(switch, ROLLED_BACK, reason)
+                self._stop(self._known(switch.stops))
+            return f"and the old profile does not serve again either: {_words(error)}"
+        return ""
+
+    def _new_serves(self, switch: Switch) -> str:
+        """Let the new profile serve and watch it; return why it does not, or an empty string."""
+        try:
+            profile = self._profiles[switch.to]
+            self._serve(profile, None)
+            if not switch.proven:
+                self._step(switch, "watch", f"{switch.to} has answered a completion", must=False)
+            proof.watch(profile, switch.watch_s)
+        except Exception as error:
+            if units.shutting_down():
+                raise ShutDownError from error
+            return _words(error)
+        return ""
+
+    def _await_memory(self, switch: Switch) -> None:
+        cards = [gpus.Card(int(at), str(uuid), int(used), int(total)) for at, uuid, used, total in switch.cards]
+        if cards:
+            with suppress(GpuboxError):
+                gpus.wait_until_free(cards, FREE_S, lambda said: self._events.step(ROLL_BACK, f"waiting: {said}"))
+
+    def _commit(self, switch: Switch, reason: str) -> Switch:
+        self._state.active = {name: since for name, since in self._state.active.items() if name not in switch.stops}
+        self._state.active[switch.to] = now()
+        return self._end(switch, SWITCHED, reason)
+
+    def _known(self, names: Sequence[str]) -> list[BoxProfile]:
+        return [self._profiles[name] for name in names if name in self._profiles]
 
     def _go(self, switch: Switch, ready: Ready, options: Options) -> None:
         """Do what touches services, up to the last look at the new one."""
@@ -239,6 +281,14 @@ def conflicting(profile: BoxProfile, profiles: Mapping[str, BoxProfile], active:
         for name in profile.conflicts
         if name in profiles and (name in active or units.show(profiles[name].unit).up)
     ]
+
+
+def _words(error: Exception) -> str:
+    """Return an error as it is told; one that is ours to mend is logged in full, but the box must serve first."""
+    if isinstance(error, GpuboxError):
+        return str(error)
+    sys.excepthook(type(error), error, error.__traceback__)
+    return repr(error)
 
 
 def _plan(switch: Switch) -> str:
