@@ -1,5 +1,9 @@
 """Why a server did not come up, from logs of ik_llama.cpp at 29a54f4 (on a GPU in `data/engine_logs`) and of Podman 5.4.2.
 
+The `oom-*` and `illegal-instruction*` ones are of a virtual machine with Debian 13 (Linux 6.12, systemd 257), whose
+services ran a process that takes memory without end, with `MemoryMax=128M` and without, or one that executes `ud2`: what
+the box's program reads of their journals.
+
 The lines in this file are put together from the format strings of ik_llama.cpp and CUDA's own texts.
 """
 
@@ -19,6 +23,11 @@ STATUS = {
     "killed-while-loading": 137,
     "split-mode-none-on-two-gpus": 134,
     "bad-cache-type": 134,
+    "oom-at-memory-max": 137,
+    "oom-of-a-plain-unit": 137,
+    "oom-of-the-whole-box": 137,
+    "illegal-instruction": 132,
+    "illegal-instruction-of-a-plain-unit": 132,
 }
 HERE = Path(__file__).parent
 
@@ -39,6 +48,9 @@ def test_golden_explanations_of_captured_logs() -> None:
 
 
 LESS = "lower server.ctx_size or server.ubatch_size, or move experts to the CPU; `gpubox plan` names the nearest change"
+LESS_OF_THE_HOST = (
+    "move experts to a GPU, lower server.ctx_size, or take a smaller model; `gpubox plan` says what the host must hold"
+)
 CUDA = {
     "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 5967.00 MiB on device 1: cudaMalloc failed: out of memory": (
         f"two: CUDA is out of memory: GPU 1 has no 5967.00 MiB left; {LESS}"
@@ -93,7 +105,7 @@ def test_progress_is_told_where_a_load_was_cut_short() -> None:
         ),
         (
             {"exit_status": 137, "result": "oom-kill"},
-            f"two: the kernel killed it for want of memory (OOM killer); {LESS}",
+            f"two: the kernel killed it for want of memory (OOM killer); {LESS_OF_THE_HOST}",
         ),
         (
             {"exit_status": 137},
@@ -128,7 +140,8 @@ def test_an_end_without_a_telling_line_is_told_by_how_it_ended(evidence: dict[st
 def test_the_kernels_own_words_tell_the_oom_killer() -> None:
     line = "Out of memory: Killed process 4711 (llama-server) total-vm:812345678kB"
     assert (
-        told("loading", line, exit_status=137) == f"two: the kernel killed it for want of memory (OOM killer); {LESS}"
+        told("loading", line, exit_status=137)
+        == f"two: the kernel killed it for want of memory (OOM killer); {LESS_OF_THE_HOST}"
     )
 
 

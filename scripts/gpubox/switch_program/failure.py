@@ -72,6 +72,9 @@ class _Cause:
 _LESS = (
     "lower server.ctx_size or server.ubatch_size, or move experts to the CPU; `gpubox plan` names the nearest change"
 )
+_LESS_OF_THE_HOST = (
+    "move experts to a GPU, lower server.ctx_size, or take a smaller model; `gpubox plan` says what the host must hold"
+)
 _OTHER_ARCHITECTURE = "build the image for this GPU: run playbooks/image.yml with this box in it"
 _NEWER_DRIVER = "install a newer driver: run playbooks/provision.yml, then reboot"
 # The first that is found counts, so the more certain ones come first.
@@ -242,10 +245,11 @@ _CAUSES = (
     _Cause(
         re.compile(r"std::bad_alloc|unable to allocate CPU buffer|failed to allocate CPU buffer"),
         "the host has too little memory",
-        _LESS,
+        _LESS_OF_THE_HOST,
         memory=True,
     ),
 )
+_OOM_LIMIT = re.compile(r"oom-kill:constraint=CONSTRAINT_MEMCG,")
 _OOM_KILL = re.compile(r"(?i)oom-kill|killed by the OOM killer|Out of memory: Killed process")
 
 
@@ -284,7 +288,10 @@ def _told_cause(lines: Sequence[str], causes: Iterable[_Cause]) -> tuple[_Cause,
 def _untold(evidence: Evidence) -> tuple[str, str]:
     """Return fault and remedy where no line tells them."""
     if evidence.result == "oom-kill" or any(_OOM_KILL.search(line) for line in evidence.lines):
-        return "the kernel killed it for want of memory (OOM killer)", evidence.verdict or _LESS
+        if any(_OOM_LIMIT.search(line) for line in evidence.lines):
+            remedy = f"raise MemoryMax (systemctl show -P MemoryMax), or {_LESS_OF_THE_HOST}"
+            return "the kernel killed it at the memory limit of its service (OOM killer)", remedy
+        return "the kernel killed it for want of memory (OOM killer)", evidence.verdict or _LESS_OF_THE_HOST
     if evidence.timeout_s:
         seen = f"; {evidence.progress}" if evidence.progress else "; it read nothing of its model"
         fault = f"it did not answer within {evidence.timeout_s:g} s{seen}"

@@ -130,7 +130,7 @@ def _failed(
     answer: str = "",
 ) -> ServerExitedError:
     killed = state.exit_status == 128 + signal.SIGKILL
-    lines = (*units.log_lines(state), *(units.out_of_memory_lines() if killed else ()))
+    lines = (*units.log_lines(state), *(units.out_of_memory_lines(profile.unit, state) if killed else ()))
     seen = str(progress) if progress and progress.done else ""
     evidence = Evidence(lines, state.exit_status, state.result, timeout_s, answer, seen, profile.verdict)
     return explain(profile.name, evidence)

@@ -150,11 +150,23 @@ def log_lines(state: UnitState, count: int = 2000) -> list[str]:
     return said.decode("utf-8", "replace").splitlines()
 
 
-def out_of_memory_lines() -> list[str]:
-    """Return what the kernel logged of processes that it killed for memory within ten minutes."""
-    argv = ["journalctl", "--dmesg", "--output=cat", "--no-pager", "--since=-10min", "--grep=Out of memory|oom-kill"]
-    said = subprocess.run(argv, capture_output=True, timeout=SYSTEMCTL_S, check=False).stdout
-    return said.decode("utf-8", "replace").splitlines()
+def out_of_memory_lines(unit: str, state: UnitState) -> list[str]:
+    """Return what systemd and the kernel logged of a service's processes that were killed for want of memory.
+
+    systemd's own word is not among the service's lines, and the result of a container's service is Podman's exit status.
+    """
+    asked = {
+        ("_PID=1", f"INVOCATION_ID={state.invocation}", "--grep=killed by the OOM killer"): "",
+        ("--dmesg", "--since=-10min", "--grep=oom-kill:"): f"task_memcg=/system.slice/{unit}",
+    }
+    found = []
+    for words, sign in asked.items():
+        argv = ["journalctl", "--output=cat", "--no-pager", *words]
+        said = subprocess.run(argv, capture_output=True, timeout=SYSTEMCTL_S, check=False).stdout
+        lines = said.decode("utf-8", "replace").splitlines()
+        # Without accounting of memory there is no group but the root.
+        found += [line for line in lines if sign in line or "task_memcg=/," in line]
+    return found
 
 
 def processes(state: UnitState) -> list[int]:
