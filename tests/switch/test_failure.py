@@ -4,17 +4,20 @@ The `oom-*` and `illegal-instruction*` ones are of a virtual machine with Debian
 services ran a process that takes memory without end, with `MemoryMax=128M` and without, or one that executes `ud2`: what
 the box's program reads of their journals.
 
-The lines in this file are put together from the format strings of ik_llama.cpp and CUDA's own texts.
+The lines in this file are put together from the format strings of ik_llama.cpp and CUDA's own texts. That of a driver
+that is too old is what libcudart 13.5 says beside libcuda 535.261 (CUDA 12.2), error 35.
 """
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from golden import compare
 from gpubox.switch_program.failure import LINES_AFTER, LINES_BEFORE, LINES_SHOWN, Evidence, explain
+from gpubox.switch_program.units import UnitState
 
 # Where it is not 1.
 STATUS = {
@@ -27,7 +30,6 @@ STATUS = {
     "oom-of-a-plain-unit": 137,
     "oom-of-the-whole-box": 137,
     "illegal-instruction": 132,
-    "illegal-instruction-of-a-plain-unit": 132,
 }
 HERE = Path(__file__).parent
 
@@ -78,6 +80,25 @@ CUDA = {
 @pytest.mark.parametrize("line", CUDA)
 def test_a_line_of_cuda_is_told_in_words(line: str) -> None:
     assert told("loading", line, "Aborted", exit_status=134) == CUDA[line]
+
+
+def test_a_driver_that_is_too_old_is_told_also_where_the_server_goes_on_with_the_cpu() -> None:
+    line = "ggml_cuda_init: failed to initialize CUDA: CUDA driver version is insufficient for CUDA runtime version"
+    assert told(line, "llm_load_tensors: offloaded 0/80 layers to GPU", timeout_s=900) == CUDA[line]
+
+
+@pytest.mark.parametrize(
+    ("shown", "status"),
+    [
+        ({"result": "exit-code", "code": "1", "status": "132"}, 132),  # Podman's, of a SIGILL
+        ({"result": "signal", "code": "2", "status": "4"}, 132),  # systemd's own
+        ({"result": "exit-code", "code": "1", "status": "137"}, 137),  # Podman's, of the OOM killer
+        ({"result": "oom-kill", "code": "2", "status": "9"}, 137),
+    ],
+)
+def test_podman_and_systemd_show_the_same_end_alike(shown: dict[str, str], status: int) -> None:
+    told_by_systemd = dict.fromkeys((field.name for field in fields(UnitState)), "") | shown
+    assert UnitState(**told_by_systemd).exit_status == status
 
 
 def test_the_planners_verdict_replaces_the_general_remedy_where_memory_is_short() -> None:

@@ -133,6 +133,7 @@ _CAUSES = (
         re.compile(r"CUDA driver version is insufficient for CUDA runtime version"),
         "the driver is too old for the CUDA of the image",
         _NEWER_DRIVER,
+        also_slow=True,  # the server goes on with the CPU
     ),
     _Cause(
         re.compile(r"unsatisfied condition: (cuda[^\s,]+)"),
