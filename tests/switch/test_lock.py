@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpubox.errors import GpuboxError
+from gpubox.switch_program.box import run
 from gpubox.switch_program.lock import holder, only_one
+from gpubox.switch_program.paths import Paths
+from gpubox.switch_program.state import State, StateFile, Switch
+from gpubox.switch_program.transaction import Options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,3 +51,14 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         assert holder(lock) == f"a switch to glm by ann (pid {process.pid})"
         process.send_signal(signal.SIGKILL)
     assert holder(lock) == ""
+
+
+@pytest.mark.parametrize(("last", "told"), [("1", False), ("0", True)])
+def test_a_switch_that_another_one_ends_for_it_is_not_said_to_be_refused(
+    tmp_path: Path, last: str, *, told: bool
+) -> None:
+    paths = Paths(tmp_path, tmp_path)
+    StateFile(paths.state).write(State({}, Switch(last, "two", step="load")))
+    with only_one(paths.lock, "a switch to one by ann"):
+        assert not run(paths, Switch("1", "two"), Options())
+    assert paths.events("1").exists() is told

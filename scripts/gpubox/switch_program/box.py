@@ -59,7 +59,8 @@ def run(paths: Paths, switch: Switch, options: Options) -> bool:
                 return True
             return Transaction(file, state, profiles, events).run(switch, options).outcome == SWITCHED
     except GpuboxError as error:
-        events.end(REFUSED, str(error))
+        if not _begun(paths, switch):  # else whoever holds the lock now ends it, and tells so
+            events.end(REFUSED, str(error))
         return False
 
 
@@ -146,6 +147,14 @@ def status(paths: Paths) -> dict[str, Any]:
 def serves(profile: BoxProfile) -> bool:
     """Whether a profile runs and says that it is well. No completion is asked for: it may be busy with a long one."""
     return units.show(profile.unit).up and proof.healthy(profile, HEALTH_S)
+
+
+def _begun(paths: Paths, switch: Switch) -> bool:
+    """Whether a switch was begun before by a program that was killed."""
+    with suppress(GpuboxError):
+        last = StateFile(paths.state).read().switch
+        return last is not None and last.id == switch.id
+    return False
 
 
 def _has_size(file: Path, size: int) -> bool:

@@ -62,7 +62,12 @@ class UnitState:
     @property
     def up(self) -> bool:
         """Whether the server runs or starts; one that waits for its next start after a crash does not."""
-        return self.active in {"active", "activating", "reloading"} and self.sub != "auto-restart"
+        return self.active in {"active", "activating", "reloading"} and not self.restarting
+
+    @property
+    def restarting(self) -> bool:
+        """Whether nothing runs, and systemd will start the server again by itself."""
+        return self.sub.startswith("auto-restart")
 
     @property
     def ended(self) -> bool:
@@ -89,6 +94,8 @@ def start(unit: str) -> None:
     Raises:
         GpuboxError: systemd refuses.
     """
+    if show(unit).restarting:  # systemd would count this start as one more restart, as after a crash of what it started
+        _systemctl("stop", unit)
     _systemctl("reset-failed", unit)
     done = _systemctl("start", "--no-block", unit)
     if done.returncode:
