@@ -354,6 +354,15 @@ def test_a_switch_to_what_serves_changes_nothing(there: SwitchingBox) -> None:
     assert there.box.run("cat /var/lib/gpubox/state.json; systemctl show -P InvocationID one").stdout == before
 
 
+def test_a_profile_that_crashed_again_and_again_is_started_once_it_is_mended(there: SwitchingBox) -> None:
+    there.behave("one", crashes=True)
+    waits = "[ $(systemctl show --value --property=SubState one) = auto-restart ]"
+    there.box.run(f"systemctl restart --no-block one; until {waits}; do sleep 0.05; done")
+    there.behave("one")
+    said = there.program("switch", "one", "--watch=0", "--prewarm=no")
+    assert (said["outcome"], there.answering()) == ("switched", ["one"]), said
+
+
 def test_a_dry_run_prints_the_plan_and_touches_nothing(there: SwitchingBox) -> None:
     before = there.box.run("cat /var/lib/gpubox/state.json; systemctl show -P InvocationID one").stdout
     status, printed = there.switch("two", "--dry-run")
