@@ -54,6 +54,7 @@ int main(int argc, char **argv) {
     words[n++] = "python3"; words[n++] = "-ISB"; words[n++] = path;
     words[n++] = "--engine"; words[n++] = "ik_llama"; words[n++] = "--pp"; words[n++] = "4000";
     words[n++] = "--tg"; words[n++] = "SPEED";
+    if (FAULT && argc > 4) { words[n++] = "--fault"; words[n++] = FAULT; }
     for (int i = 1; i < argc; i++) words[n++] = argv[i];
     words[n] = NULL;
     execv("/usr/bin/python3", words);
@@ -70,10 +71,10 @@ class BisectingBox:
         folder: for the operator's inventory and results.
         mirrors: folder of the repository, which `git_url` serves.
         git_url: as the box sees it.
-        speeds: TG of each commit, oldest first, tokens per second; 0 for one that doesn't build.
+        speeds: TG of each commit, oldest first, tokens per second; or one of the stand-in's faults, or `build`.
     """
 
-    def __init__(self, lab: Lab, folder: Path, mirrors: Path, git_url: str, speeds: list[int]) -> None:
+    def __init__(self, lab: Lab, folder: Path, mirrors: Path, git_url: str, speeds: list[int | str]) -> None:
         self.folder = folder
         self.mirror = GitMirror(mirrors / "engine")
         self.commits = [self._commit(number, speed) for number, speed in enumerate(speeds)]
@@ -85,11 +86,13 @@ class BisectingBox:
         self.operator.variables = {f"ik_llama_image_{name}": value for name, value in image.items()}
         self._prepare()
 
-    def _commit(self, number: int, speed: int) -> str:
+    def _commit(self, number: int, speed: int | str) -> str:
         standin = (HERE.parent / "standin" / "llama_standin.py").read_bytes()
-        source = _SERVER.replace("BYTES", ",".join(map(str, standin))).replace("SPEED", str(speed))
+        fault = f'"{speed}"' if isinstance(speed, str) else "NULL"
+        source = _SERVER.replace("BYTES", ",".join(map(str, standin)))
+        source = source.replace("SPEED", "100" if isinstance(speed, str) else str(speed)).replace("FAULT", fault)
         (self.mirror.folder / "CMakeLists.txt").write_text(_CMAKE)
-        (self.mirror.folder / "server.c").write_text(source if speed else "#error no such luck\n")
+        (self.mirror.folder / "server.c").write_text("#error no such luck\n" if speed == "build" else source)
         return self.mirror.commit(f"Step {number}")
 
     def _prepare(self) -> None:

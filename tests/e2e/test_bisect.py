@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.bisect, pytest.mark.timeout(900)]
 
-# Commit 2 does not build, commit 4 is the first slow one.
-SPEEDS = [100, 101, 0, 99, 75, 76]
+# Commit 3 does not build, 4 does not start, 2 dies while it is measured, and 6 is the first slow one.
+SPEEDS: list[int | str] = [100, 101, "die", "build", "exit", 99, 75, 76]
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +40,26 @@ def test_killed_and_begun_again_it_names_the_first_slow_commit_and_measures_noth
     told = box.await_line(process, r"^the bad end")
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
-    assert "4 commits between" in told
+    assert "6 commits between" in told
     status, answer, told = box.answer(box.bisect("--json"))
     assert status == 0, (answer, told)
     assert answer["outcome"] == "found"
     assert answer["metric"] == "tg_tps"
-    assert answer["first_slow"] == {"hash": box.commits[4], "date": "2026-01-01", "subject": "Step 4"}
-    assert answer["last_fast"]["hash"] == box.commits[3]
+    assert answer["first_slow"] == {"hash": box.commits[6], "date": "2026-01-01", "subject": "Step 6"}
+    assert answer["last_fast"]["hash"] == box.commits[5]
     assert answer["step"]["percent"] == pytest.approx(100 * (75 / 99 - 1), abs=3)
-    assert list(answer["unusable"]) == [box.commits[2]]
-    assert "#error no such luck" in answer["unusable"][box.commits[2]]
+    assert list(answer["unusable"]) == box.commits[2:5]
+    died, broken, exited = answer["unusable"].values()
+    assert died == "it ended with exit status 9"
+    assert "#error no such luck" in broken
+    assert "no CUDA-capable device is detected" in exited
     assert (box.operator.serving(), box.left_over(), box.deployed()) == (["other"], "", before)
     with Store.open(box.db) as store:
         runs = [store.run(run_id) for run_id in answer["runs"]]
         names = [run.profile for run in runs]
         # How often in a row depends on the noise of this machine.
         in_turn = [name for name, _ in groupby(names)]
-        assert in_turn == [f"glm@{box.commits[at][:9]}" for at in (0, 5, 3, 4, 3, 4, 3, 4)], told
+        assert in_turn == [f"glm@{box.commits[at][:9]}" for at in (0, 7, 5, 6, 5, 6, 5, 6)], told
         assert len({(run.profile, run.batch, run.workload.seed) for run in runs}) == len(runs)
         assert [run.engine["commit"][:9] for run in runs] == [name.partition("@")[2] for name in names if name]
         assert len({run.engine["image_digest"] for run in runs}) == 4
@@ -88,3 +91,30 @@ def test_killed_while_it_measures_the_box_ends_the_trial_itself_and_restore_does
     process = box.start("bench", "--restore", "--db", box.db)
     _, told = process.communicate(timeout=120)
     assert (process.returncode, box.operator.serving(), box.left_over()) == (0, ["other"], ""), told
+
+
+def test_a_box_whose_program_is_older_is_told_so_before_anything_stops(box: BisectingBox) -> None:
+    program, real = "/usr/local/lib/gpubox/switch.pyz", "/root/switch.pyz"
+    old = f"""import runpy, sys
+if "trial" in sys.argv:
+    sys.exit("switch.pyz: error: argument : invalid choice: 'trial' (choose from switch, run)")
+sys.argv[0] = "{real}"
+runpy.run_path("{real}", run_name="__main__")
+"""
+    box.box.run(f"mv {program} {real} && cat > {program}", stdin=old.encode())
+    process = box.bisect("--anew")
+    _, told = process.communicate(timeout=120)
+    box.box.run(f"mv {real} {program}")
+    fault = f"gpubox: {box.box.name}: its program is older than this gpubox; run playbooks/profiles.yml"
+    assert (process.returncode, told.splitlines()[-1], box.operator.serving()) == (1, fault, ["other"])
+
+
+def test_a_profile_that_was_changed_and_not_deployed_is_not_bisected(box: BisectingBox) -> None:
+    file = box.folder / "profiles" / "glm.yml"
+    text = file.read_text()
+    file.write_text(text.replace("ctx_size: 2048", "ctx_size: 1024"))
+    process = box.bisect("--anew")
+    _, told = process.communicate(timeout=60)
+    file.write_text(text)
+    fault = f"gpubox: glm: what is deployed on {box.box.name} is not what the profile says; run playbooks/profiles.yml, then bisect"
+    assert (process.returncode, told.splitlines()[-1], box.operator.serving()) == (1, fault, ["other"])

@@ -15,7 +15,7 @@ from gpubox.box import inventory_files
 from gpubox.errors import GpuboxError, ImageError, UnusableCommitError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gpubox.box_connection import BoxConnection
 
@@ -98,11 +98,11 @@ def build_fault(box: str, printed: str, said: str = "") -> GpuboxError:
         if word == "UNREACHABLE":
             return ImageError(f"{box}: image.yml", f"can't reach the box: {message}", f"does `ssh {box}` work?")
         first, _, rest = message.partition("\n")
-        lines = [line.removeprefix("  | ") for line in rest.splitlines()]
+        lines = rest.splitlines()
         place, _, fault = first.partition(": it failed") if _COMMITS_FAULT.match(first) else (first, "", "")
         if _COMMITS_FAULT.match(first):
-            return UnusableCommitError(place, f"it failed{fault}", _telling(lines))
-        return ImageError(f"{box}: image.yml", first, "", lines)
+            return UnusableCommitError(place, f"it failed{fault}", telling_line(lines))
+        return ImageError(f"{box}: image.yml", first, "", [line.removeprefix("  | ") for line in lines])
     last = (said.strip() or printed.strip() or "it said nothing").splitlines()[-6:]
     return ImageError(f"{box}: image.yml", "failed", "run playbooks/image.yml by hand to see why", last)
 
@@ -116,7 +116,7 @@ def built_image(connection: BoxConnection) -> str:
     return str(json.loads("".join(connection.lines(["cat", RECORD])))["reference"])
 
 
-def _telling(lines: list[str]) -> str:
-    """Return the line of a build that tells most: the first error."""
+def telling_line(lines: Sequence[str]) -> str:
+    """Return the line that tells most of what was printed: the first of an error, else the first; empty without any."""
     errors = [line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)]
-    return (errors or lines or [""])[0].strip()
+    return (errors or [*lines, ""])[0].removeprefix("  | ").strip()

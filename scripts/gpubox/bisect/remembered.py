@@ -94,8 +94,8 @@ class RememberedFile:
         self.path.unlink(missing_ok=True)
 
 
-def begin_or_go_on(file: RememberedFile, wanted: Remembered, *, anew: bool) -> tuple[Remembered, bool]:
-    """Return the bisection that was begun with the same question, or a new one; and whether it goes on.
+def begin_or_go_on(file: RememberedFile, wanted: Remembered, *, anew: bool) -> tuple[Remembered, Remembered | None]:
+    """Return the bisection to do, which is the one that was begun if that asks the same, and the one that was begun.
 
     Args:
         file: where it is remembered.
@@ -105,11 +105,11 @@ def begin_or_go_on(file: RememberedFile, wanted: Remembered, *, anew: bool) -> t
     Raises:
         GpuboxError: the file can't be written.
     """
-    begun = None if anew else file.read()
-    if begun is not None and begun.same_as(wanted):
-        return begun, True
+    begun = file.read()
+    if begun is not None and begun.same_as(wanted) and not anew:
+        return begun, begun
     file.write(wanted)
-    return wanted, False
+    return wanted, begun
 
 
 def hashes(commits: Sequence[Commit]) -> list[str]:

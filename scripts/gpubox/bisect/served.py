@@ -8,12 +8,13 @@ from dataclasses import asdict, replace
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, Self
 
+from gpubox.bisect.image import telling_line
 from gpubox.box_switch import PROGRAM
 from gpubox.deployment import Restart
 from gpubox.errors import BoxError, ConnectionLostError, UnusableCommitError
 from gpubox.profile_deployment import deploy
 from gpubox.render import render
-from gpubox.switch_program.trial import STOP, UNITS, Wanted
+from gpubox.switch_program.trial import ALIVE, STOP, UNITS, Wanted
 
 if TYPE_CHECKING:
     from gpubox.box import Box
@@ -57,6 +58,8 @@ class Served:
         self._connection = connection
         self._wanted = Wanted(profile.name, name, image, unit_text(loaded, box, image), who)
         self._told: Queue[dict[str, Any] | Exception] = Queue()
+        self._saying = threading.Lock()
+        self._said_all = False
         self._process: BoxProcess
 
     def __enter__(self) -> Self:
@@ -68,9 +71,10 @@ class Served:
             ConnectionLostError: the connection broke; the box stops it by itself.
         """
         self._process = self._connection.start(["python3", "-ISB", PROGRAM, "trial"])
-        self._process.send((json.dumps(asdict(self._wanted)) + "\n").encode())
         threading.Thread(target=self._listen, daemon=True).start()
         try:
+            self._await("tick")  # it reads; a word to a program that has ended would break the connection
+            self._say((json.dumps(asdict(self._wanted)) + "\n").encode())
             event = self._await("served", "end")
             self._require_served(event)
         except BaseException:
@@ -98,7 +102,7 @@ class Served:
     def _leave(self) -> None:
         """Let it stop, and wait for that; where the connection broke, the box does it by itself."""
         try:
-            self._process.send(STOP + b"\n")
+            self._say(STOP + b"\n", last=True)
             while not isinstance(self._told.get(timeout=ANSWER_S), Exception):
                 pass
         except (BoxError, Empty):
@@ -106,16 +110,25 @@ class Served:
         self._process.close()
 
     def _listen(self) -> None:
-        lost: Exception = ConnectionLostError(self._connection.name, "the trial has ended without a word")
+        remedy = "see what it logged on the box: journalctl -b"
+        lost: Exception = BoxError(self._connection.name, "the trial has ended without a word", remedy)
         try:
             for line in self._process.lines():
                 event = json.loads(line)
-                if event["event"] == "tick":
-                    self._process.send(b"alive\n")
                 self._told.put(event)
+                if event["event"] == "tick":
+                    self._say(ALIVE + b"\n")
         except (BoxError, OSError, ValueError) as error:
             lost = error
+        self._said_all = True
         self._told.put(lost)
+
+    def _say(self, words: bytes, *, last: bool = False) -> None:
+        """Say something, unless the last word was said: the program ends at that."""
+        with self._saying:
+            if not self._said_all:
+                self._said_all = last
+                self._process.send(words)
 
     def _await(self, *events: str, limit_s: float | None = None) -> dict[str, Any]:
         ticks = 0
@@ -145,8 +158,8 @@ class Served:
     def _fault(self, event: dict[str, Any]) -> Exception:
         if event["outcome"] == "failed":
             first, *lines = str(event["text"]).splitlines()
-            fault = first.removeprefix(f"{self.profile.name}: ")
-            return UnusableCommitError(self._connection.name, fault, lines[-1].removeprefix("  | ") if lines else "")
+            fault = first.removeprefix(f"{self.profile.name}: ").partition("; see its last lines")[0]
+            return UnusableCommitError(self._connection.name, fault, telling_line(lines[::-1]))
         return BoxError(self._connection.name, str(event["text"]))
 
 

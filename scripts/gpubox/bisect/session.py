@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gpubox.profile_files import LoadedProfile
     from gpubox.record import Run, Workload
     from gpubox.results.store import Store
+    from gpubox.switch_program.profiles import BoxProfile
 
 CONFIRM_REPS = 8
 
@@ -152,7 +153,7 @@ class BoxBisect:
             BoxConnection(self._box, self._asked.host.variables) as connection,
             BoxWatch(connection, f"a bisection by {asker()} (batch {self._remembered.batch})", wait_s) as watch,
         ):
-            deployed_profiles(connection, [self._asked.loaded.name])
+            self._deployed(connection)
             state = BoxState(
                 connection,
                 watch,
@@ -165,6 +166,7 @@ class BoxBisect:
             busy = not_quiet(watch.look_around())
             self._watcher.say(f"{self._box}: {'not quiet: ' + ', '.join(busy) if busy else 'quiet'}")
             try:
+                self._build_ends(connection)
                 while isinstance(told := self._decide(), Measure):
                     interruption.check()
                     self._step(connection, watch, told)
@@ -185,7 +187,7 @@ class BoxBisect:
         try:
             image = self._image(connection, asked.position)
             watch.check()
-            profile = deployed_profiles(connection, [self._asked.loaded.name])[self._asked.loaded.name]
+            profile = self._deployed(connection)
             box = box_of(self._box, self._asked.host.variables)
             who = f"{asker()} (batch {self._remembered.batch})"
             with Served(connection, box, self._asked.loaded, profile, image=image, who=who) as served:
@@ -194,9 +196,39 @@ class BoxBisect:
         except UnusableCommitError as error:
             if asked.purpose != "search" and self.facts().rounds.get(asked.position):
                 raise GpuboxError(f"{self._box}: {commit.short}", f"was measured before, and now: {error}") from error
-            self._remembered.unusable[commit.hash] = str(error)
-            self._file.write(self._remembered)
-            self._watcher.say(f"{commit.short}: is left out: {error}")
+            self._leave_out(commit, error)
+
+    def _leave_out(self, commit: Commit, why: UnusableCommitError) -> None:
+        self._remembered.unusable[commit.hash] = str(why)
+        self._file.write(self._remembered)
+        self._watcher.say(f"{commit.short}: is left out: {why}")
+
+    def _deployed(self, connection: BoxConnection) -> BoxProfile:
+        """Return the profile as the box knows it, which is as the inventory says.
+
+        Raises:
+            GpuboxError: the box has none of that name, or another one.
+        """
+        loaded = self._asked.loaded
+        profile = deployed_profiles(connection, [loaded.name])[loaded.name]
+        if profile.hash != loaded.hash:
+            fault = f"what is deployed on {self._box} is not what the profile says"
+            raise GpuboxError(loaded.name, fault, "run playbooks/profiles.yml, then bisect")
+        return profile
+
+    def _build_ends(self, connection: BoxConnection) -> None:
+        """Build both ends before anything stops for the first of them: without one of them there is nothing to do."""
+        rounds = self.facts().rounds
+        for position in (0, len(self._asked.commits) - 1):
+            commit = self._asked.commits[position]
+            if position in rounds or commit.hash in self._remembered.unusable:
+                continue
+            interruption.check()
+            try:
+                self._image(connection, position)
+            except UnusableCommitError as error:
+                self._leave_out(commit, error)
+                return
 
     def _image(self, connection: BoxConnection, position: int) -> str:
         if position not in self._images:

@@ -5,9 +5,10 @@ profile's place, and measures it as `gpubox bench` does. Both ends come first; t
 log2(n) times. What does not build or does not start is left out, and a neighbour taken. In the end the first slow commit
 and the one before it are measured in turns (A B A B). All verdicts together are right 95 times of 100.
 
-What is deployed stays as it is, and what served before serves again in the end, also after a failure or Ctrl-C; images
-that were built stay until playbooks/image.yml runs next. Interrupted anywhere, the same command goes on and measures
-nothing twice. Commits are those of the first parents, read from a clone in this machine's cache.
+The profile's GPUs and port serve nothing else meanwhile. What is deployed stays as it is, and what served before serves
+again in the end, also after a failure or Ctrl-C; images that were built stay until playbooks/image.yml runs next.
+Interrupted anywhere, the same command goes on and measures nothing twice. Commits are those of the first parents, read
+from a clone in this machine's cache.
 """
 
 from __future__ import annotations
@@ -205,9 +206,11 @@ def _begin(
     batch, line = new_id(), hashes(asked.commits)
     box, loaded = asked.host.name, asked.loaded
     wanted = Remembered(box, loaded.name, loaded.hash, line, workload, batch, f"{batch}t")
-    remembered, goes_on = begin_or_go_on(file, wanted, anew=args.anew)
-    if goes_on:
+    remembered, begun = begin_or_go_on(file, wanted, anew=args.anew)
+    if begun is remembered:
         progress.say(f"{box}: going on with the bisection {remembered.batch}; --anew begins again")
+    elif begun is not None:
+        progress.say(f"{box}: another bisection of {loaded.name} ({begun.batch}) had not ended; it is forgotten")
     between = f"{len(line) - 2} commits between {asked.commits[0].short} and {asked.commits[-1].short}"
     steps = steps_left(0, len(line) - 1)
     progress.say(f"{between}: both ends are measured, about {steps} of them, then two in turns")

@@ -124,7 +124,7 @@ def _trial(_: argparse.Namespace, paths: Paths) -> int:
     """Let another image serve in a profile's place, as standard input says."""
     from threading import Lock
 
-    from gpubox.switch_program.trial import try_image
+    from gpubox.switch_program.trial import obey
 
     lock, told = Lock(), [0]
 
@@ -132,10 +132,7 @@ def _trial(_: argparse.Namespace, paths: Paths) -> int:
         with lock:
             told.append(_told({"event": event, **more}))
 
-    try:
-        try_image(paths, tell)
-    except GpuboxError as error:
-        tell("end", outcome=REFUSED, text=str(error))
+    obey(paths, tell)
     return max(told)
 
 

@@ -1,10 +1,11 @@
 """Let another image serve in a profile's place for a while, and take it away again, whatever happens to whoever asked.
 
-It reads what is wanted as JSON from its standard input, then a word now and then; without one for LEASE_S seconds, or at
-the end of its input, the image stops. Nothing of it outlives the box's next start: the unit's file is in /run.
+It tells a `tick` now and then, and reads what is wanted as JSON from its standard input, then a word for each tick; without
+one for LEASE_S seconds, or at the end of its input, the image stops. Nothing of it outlives the box's next start: the unit's
+file is in /run.
 
-Told are `progress` and `tick`; `served`, once; and at last `end` with the outcome `stopped`, or `failed` where the image's own
-server is at fault, or `refused`.
+Told are also `progress`; `served`, once; and at last `end` with the outcome `stopped`, or `failed` where the image's own server
+is at fault, or `refused`. It stays until it has been told `stop`, so that no word of whoever asked is lost.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ UNITS = Path("/run/systemd/system")
 LEASE_S = 20.0
 TICK_S = 2.0
 LOOK_S = 5.0  # between two looks at a server that serves, so that they cost the measured nothing
+ALIVE = b"alive"
 STOP = b"stop"
 
 
@@ -108,18 +110,40 @@ class Asker:
         self._ended.wait(seconds)
 
 
-def try_image(paths: Paths, tell: Tell) -> None:
+def obey(paths: Paths, tell: Tell) -> None:
     """Do what standard input asks for, to its end.
 
-    Raises:
-        GpuboxError: it can't be begun; nothing was touched.
+    Args:
+        paths: of the box.
+        tell: takes an event and what it says.
     """
-    asker = Asker(0)
-    wanted = Wanted(**json.loads(asker.line()))
-    asker.listen()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal that both are at; whoever asked says what it means
+    asker = Asker(0)
     threading.Thread(target=_tick, args=(tell,), daemon=True).start()
+    while (order := asker.line()) == ALIVE:
+        pass
+    if not order:
+        return
+    wanted = Wanted(**json.loads(order))
+    asker.listen()
+    try:
+        outcome, text = try_image(paths, wanted, asker, tell)
+    except GpuboxError as error:
+        outcome, text = "refused", str(error)
+    with suppress(GoneError, BrokenPipeError):
+        tell("end", outcome=outcome, text=text)
+        while not asker.gone:
+            asker.wait(LOOK_S)
+
+
+def try_image(paths: Paths, wanted: Wanted, asker: Asker, tell: Tell) -> tuple[str, str]:
+    """Let an image serve until nobody asks any more; return the outcome and what is to be said of it.
+
+    Raises:
+        GpuboxError: it can't be begun; no server was started.
+    """
     profiles = read_profiles(paths.profiles)
     profile = choose(profiles, wanted.profile)
     with only_one(paths.lock, f"a trial of {wanted.image} in place of {profile.name} by {wanted.who}"):
@@ -140,7 +164,7 @@ def try_image(paths: Paths, tell: Tell) -> None:
             outcome, text = "failed", str(error)
         finally:
             _remove(trial)
-    tell("end", outcome=outcome, text=text)
+    return outcome, text
 
 
 def _serve(trial: BoxProfile, stops: list[BoxProfile], sizes: dict[str, int], asker: Asker, tell: Tell) -> None:
