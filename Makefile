@@ -60,7 +60,7 @@ e2e-soak: $(VENV)/.dev ## switches under random faults, watched on the box: make
 e2e-releases: $(VENV)/.dev ## Ubuntu 24.04 from bare to serving, where its archive answers, and what dnf reads (root)
 	@$(BIN)/python -m pytest -m releases
 
-e2e-bisect: $(VENV)/.dev ## the commit that made a server slower, found on a box (root; three minutes)
+e2e-bisect: $(VENV)/.dev ## the commit that made a server slower, found on a box (root; five minutes)
 	@$(BIN)/python -m pytest -m bisect
 
 box: ## a Debian 13 box to play with: systemd, sshd, nothing of gpubox (root)

@@ -93,6 +93,7 @@ class BoxBench:
         self._watcher = watcher
         self._timeout_s = timeout_s
         self._outcome = Outcome()
+        self._lost_at: float | None = None
         self._loaded = {entry.name: _unchanged(entry.source, entry.hash) for entry in plan.entries}
 
     def run(self) -> Outcome:
@@ -103,15 +104,14 @@ class BoxBench:
             ConnectionLostError: the connection broke and did not come back within half an hour.
             ResultsError: the results can't be kept.
         """
-        lost_at: float | None = None
         while True:
             try:
-                self._visit(wait_s=LOCK_LEASE_S if lost_at else 0.0)
+                self._visit(wait_s=LOCK_LEASE_S if self._lost_at else 0.0)
             except BoxError as error:
-                if not isinstance(error, ConnectionLostError) and lost_at is None:
+                if not isinstance(error, ConnectionLostError) and self._lost_at is None:
                     raise
-                lost_at = lost_at or time.monotonic()
-                if time.monotonic() - lost_at > GIVE_UP_S:
+                self._lost_at = self._lost_at or time.monotonic()
+                if time.monotonic() - self._lost_at > GIVE_UP_S:
                     raise ConnectionLostError(error.place, error.fault, _how_to_go_on(self._host.name)) from error
                 self._watcher.say(f"{error.place}: {error.fault}; connecting again")
                 time.sleep(RECONNECT_S)
@@ -163,6 +163,7 @@ class BoxBench:
         self._watcher.say(f"{name}: serves after {end.seconds:.1f} s")
         try:
             self._measure(connection, watch, profile, step)
+            self._lost_at = None  # the next break is waited for as long as this one
         except (ConnectionLostError, ResultsError):
             raise
         except GpuboxError as error:

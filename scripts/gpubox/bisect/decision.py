@@ -14,17 +14,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import Enum
+from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from gpubox.bisect.search import bounds, next_position, steps_left
 from gpubox.results.bootstrap import RESAMPLES
-from gpubox.results.stats import CONFIDENCE, Difference, difference
+from gpubox.results.stats import CONFIDENCE, Difference, difference, interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MetricKey = Literal["pp_tps", "tg_tps"]
 Purpose = Literal["end", "search", "confirm"]
+# Half the 95 % interval of the fast end is at most this part of the threshold, where four runs can make it so.
+PRECISION = 6
 METRICS: tuple[MetricKey, ...] = ("tg_tps", "pp_tps")
 
 
@@ -48,6 +51,7 @@ class Rules:
         metric: the rate that got worse; None for the one that the ends differ in most.
         threshold: a loss that is called slow, percent.
         max_rounds: runs of one commit after which it stays undecided.
+        max_undecided: commits that may stay so until the search is given up.
         confirm_rounds: how often the suspect and the one before it are measured in turns; 0 for never.
         resamples: of each interval.
     """
@@ -55,6 +59,7 @@ class Rules:
     metric: MetricKey | None = None
     threshold: float = 3.0
     max_rounds: int = 4
+    max_undecided: int = 4
     confirm_rounds: int = 2
     resamples: int = RESAMPLES
 
@@ -138,8 +143,9 @@ def decide(length: int, facts: Facts, rules: Rules, serving: int | None = None) 
     for end in (0, last):
         if end in facts.unusable:
             return Ending(Outcome.UNUSABLE, end, end, why=facts.unusable[end])
-        if not facts.rounds.get(end):
-            return Measure(end, "end", 0, steps_left(0, last))
+        rounds = facts.rounds.get(end, ())
+        if not rounds or (end == 0 and len(rounds) < rules.max_rounds and not _precise(rounds, rules)):
+            return Measure(end, "end", len(rounds), steps_left(0, last))
     confidence = confidence_of(length, rules)
     losses = {
         metric: _difference(facts, 0, last, metric, rules=rules, confidence=confidence) for metric in _metrics(rules)
@@ -171,6 +177,18 @@ def judged(faster: Difference, cut: float) -> bool | None:
     return False if -faster.lo < cut else None
 
 
+def _precise(rounds: Sequence[Round], rules: Rules) -> bool:
+    """Return whether the fast end is known well enough, since each of the others is held against it."""
+    for metric in _metrics(rules):
+        values = [value for run in rounds for value in run.values(metric)]
+        if not values:
+            continue
+        known = interval(values)
+        if known.half_width is None or known.half_width > known.mean * rules.threshold / 100 / PRECISION:
+            return False
+    return True
+
+
 def _search(
     length: int, facts: Facts, rules: Rules, *, metric: MetricKey, ends: Difference, confidence: float
 ) -> Measure | Ending:
@@ -189,14 +207,16 @@ def _search(
         (undecided if verdict is None else slow if verdict else fast).append(position)
     low, high = bounds(last, fast, slow)
     middle = next_position(low, high, {*facts.unusable, *undecided})
-    if middle is not None:
+    if middle is not None and len(undecided) <= rules.max_undecided:
         return Measure(middle, "search", 0, max(0, steps_left(low, high) - 1))
     open_ones = tuple(one for one in undecided if low < one < high)
     turns = [len(facts.turns.get(one, ())) for one in (low, high)]
     if min(turns) < rules.confirm_rounds:
         return Measure(low if turns[0] <= turns[1] else high, "confirm", min(turns), 0)
     step = _step(facts, low, high, metric, rules) if rules.confirm_rounds else None
-    confirmed = step is None or (step.hi is not None and step.hi < 0)
+    confirmed = not rules.confirm_rounds or (
+        step is not None and step.hi is not None and step.hi < 0 and _apart(facts, low, high, metric)
+    )
     outcome = Outcome.FOUND if confirmed else Outcome.NOT_CONFIRMED
     return Ending(outcome, low, high, metric, ends, step, "", open_ones)
 
@@ -219,6 +239,17 @@ def _not_slower(
             return Measure(end, "end", counts[end], steps_left(0, last))
     metric = min(known, key=lambda one: known[one].percent, default=None)
     return Ending(Outcome.NOT_SLOWER, 0, last, metric, known[metric] if metric else None)
+
+
+def _apart(facts: Facts, low: int, high: int, metric: MetricKey) -> bool:
+    """Return whether each turn of the first slow one was slower than each of the last fast one.
+
+    Repetitions of one load are alike; what differs from load to load shows only here.
+    """
+    means = [
+        [fmean(values) for turn in facts.turns[position] if (values := turn.values(metric))] for position in (low, high)
+    ]
+    return bool(means[0] and means[1]) and max(means[1]) < min(means[0])
 
 
 def _metrics(rules: Rules) -> tuple[MetricKey, ...]:

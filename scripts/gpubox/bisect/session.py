@@ -97,6 +97,7 @@ class BoxBisect:
         self._watcher = watcher
         self._box = asked.host.name
         self._images: dict[int, str] = {}
+        self._lost_at: float | None = None
         self._positions = {record_name(asked.loaded, commit): position for position, commit in enumerate(asked.commits)}
 
     def run(self) -> Result:
@@ -108,15 +109,14 @@ class BoxBisect:
             ImageError: images can't be built, whatever the commit.
             ResultsError: the results can't be kept.
         """
-        lost_at: float | None = None
         while True:
             try:
-                result = self._visit(wait_s=LOCK_LEASE_S if lost_at else 0.0)
+                result = self._visit(wait_s=LOCK_LEASE_S if self._lost_at else 0.0)
             except BoxError as error:
-                if not isinstance(error, ConnectionLostError) and lost_at is None:
+                if not isinstance(error, ConnectionLostError) and self._lost_at is None:
                     raise
-                lost_at = lost_at or time.monotonic()
-                if time.monotonic() - lost_at > GIVE_UP_S:
+                self._lost_at = self._lost_at or time.monotonic()
+                if time.monotonic() - self._lost_at > GIVE_UP_S:
                     remedy = (
                         f"the same command goes on; `gpubox bench --restore --host {self._box}` puts back what served"
                     )
@@ -247,6 +247,7 @@ class BoxBisect:
                 self._watcher.say(f"{self._asked.commits[first.position].short}: not certain yet, measuring again")
             try:
                 self._measure(connection, watch, served, told)
+                self._lost_at = None  # the next break is waited for as long as this one
             except EndpointError as error:
                 watch.compare_clocks()  # a server that failed, or a connection that broke: the box answers only then
                 served.check()

@@ -44,8 +44,10 @@ def in_words(ending: Ending, commits: Sequence[Commit], unusable: Mapping[int, s
         return [*lines, "A smaller --threshold looks for less, more --reps make it more certain."]
     lines = _named(ending, commits, unusable)
     if ending.outcome is Outcome.NOT_CONFIRMED:
-        lines.append(f"But measured in turns with {low.short} before it: {_from(ending.step)}.")
-        lines.append("So nothing is proven: measure again on a quieter box, or with more --reps.")
+        somewhere = ending.step is not None and ending.step.hi is not None and ending.step.hi < 0
+        not_each = ", but not in each turn" if somewhere else ""
+        lines.append(f"Measured in turns with {low.short} before it: {_from(ending.step)}{not_each}.")
+        lines.append("So it is not proven: measure again on a quieter box, or with more --reps and --turns.")
     elif ending.step:
         before = "the commit before it" if ending.high == ending.low + 1 else "the last that is fast"
         lines.append(f"{metric} against {low.short}, {before}, measured in turns: {_from(ending.step)}.")
@@ -60,11 +62,13 @@ def in_words(ending: Ending, commits: Sequence[Commit], unusable: Mapping[int, s
 
 
 def _named(ending: Ending, commits: Sequence[Commit], unusable: Mapping[int, str]) -> list[str]:
+    found = "The first slow commit is" if ending.outcome is Outcome.FOUND else "The search led to"
     if ending.high == ending.low + 1:
-        return [f"The first slow commit is {commits[ending.high]}"]
-    lines = [f"The first slow commit is one of these {ending.high - ending.low}, which can't be told apart:"]
+        return [f"{found} {commits[ending.high]}"]
+    lines = [f"{found} one of these {ending.high - ending.low}, which can't be told apart:"]
     for position in range(ending.low + 1, ending.high):
-        why = unusable.get(position, "neither fast nor slow for certain")
+        undecided = position in ending.undecided
+        why = unusable.get(position, "neither fast nor slow for certain" if undecided else "not measured")
         lines.append(f"  {commits[position]}: {why}")
     return [*lines, f"  {commits[ending.high]}: slow"]
 

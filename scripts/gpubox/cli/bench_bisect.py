@@ -66,6 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reps", type=positive, metavar="N", help="most repetitions of a run (15); of a commit four times as many"
     )
+    parser.add_argument(
+        "--turns", type=_turns, default=2, metavar="N", help="how often to measure in turns in the end (2); 0 for never"
+    )
     parser.add_argument("--target", type=percent, metavar="PCT", help="relative half-width to stop at, percent (1)")
     parser.add_argument("--seed", type=int, help="seed of the prompts (1)")
     parser.add_argument("--route", choices=["auto", "completion", "chat"], default="auto", help="which API to measure")
@@ -109,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
             switching.event(box, event)
 
     commits = _commits(args, variables, progress)
-    rules = Rules(metric=METRICS.get(args.metric), threshold=args.threshold)  # type: ignore[arg-type]  # one of both keys
+    rules = Rules(metric=METRICS.get(args.metric), threshold=args.threshold, confirm_rounds=args.turns)  # type: ignore[arg-type]  # one of both keys
     if args.list:
         _list(args, commits, rules)
         return 0
@@ -149,6 +152,13 @@ def _bisect(args: argparse.Namespace, asked: Asked, workload: Workload, progress
         text = f"what served before does not serve again: {result.unrestored}"
         print(f"gpubox: {asked.host.name}: {text}", file=sys.stderr)
     return 0 if ending.outcome is Outcome.FOUND and not result.unrestored else 1
+
+
+def _turns(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
 
 
 def _workload(args: argparse.Namespace, loaded: LoadedProfile) -> Workload:

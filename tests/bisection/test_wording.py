@@ -44,11 +44,17 @@ def test_commits_that_can_not_be_told_apart() -> None:
 
 def test_a_suspect_that_was_not_confirmed() -> None:
     assert said(Ending(Outcome.NOT_CONFIRMED, 3, 4, "tg_tps", ENDS, NONE)) == (
-        "The first slow commit is 444444444 (2026-01-05) Step 4\n"
-        "But measured in turns with 333333333 before it: no difference can be claimed (95 % CI -1.5 to +0.7 %).\n"
-        "So nothing is proven: measure again on a quieter box, or with more --reps.\n"
+        "The search led to 444444444 (2026-01-05) Step 4\n"
+        "Measured in turns with 333333333 before it: no difference can be claimed (95 % CI -1.5 to +0.7 %).\n"
+        "So it is not proven: measure again on a quieter box, or with more --reps and --turns.\n"
         "TG from 000000000 to 666666666: slower by 8.1 % (99.17 % CI 7.2 to 9.0)."
     )
+
+
+def test_a_suspect_that_was_not_slower_each_time() -> None:
+    told = said(Ending(Outcome.NOT_CONFIRMED, 3, 4, "tg_tps", ENDS, STEP)).splitlines()
+    before = "Measured in turns with 333333333 before it: slower by 7.9 % (95 % CI 7.2 to 8.5)"
+    assert told[1] == f"{before}, but not in each turn."
 
 
 def test_ends_that_do_not_differ() -> None:
