@@ -102,7 +102,7 @@ def _make(source: str, clone: Path) -> None:
 
 
 def _update(clone: Path, source: str, names: list[str], say: Callable[[str], None]) -> None:
-    words = ["fetch", "--quiet", "--prune", "--tags", "--force", source, "+refs/heads/*:refs/heads/*"]
+    words = ["fetch", "--quiet", "--prune", "--tags", "--force", "origin", "+refs/heads/*:refs/heads/*"]
     done = _run("-C", str(clone), *_PATIENCE, *words)
     if not done.returncode:
         return

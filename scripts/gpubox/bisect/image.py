@@ -80,7 +80,9 @@ def build_image(box: str, variables: Mapping[str, Any], inventory: Path, commit:
     argv += ["--extra-vars", json.dumps(image_variables(variables, commit))]
     told = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_CALLBACK_FORMAT_PRETTY": "false", "ANSIBLE_NOCOLOR": "1"}
     env = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **os.environ, **told, "ANSIBLE_STDOUT_CALLBACK": "default"}
-    done = subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        argv, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )  # nobody sees it ask for a password
     if done.returncode:
         raise build_fault(box, done.stdout, done.stderr)
 
