@@ -71,7 +71,7 @@ def machine_of(
     typed = list(sizes or [])
     if host:
         from gpubox.box import load_box  # noqa: PLC0415  # Ansible takes half a second to import
-        from gpubox.profile_files import profiles_folder  # noqa: PLC0415  # likewise pydantic
+        from gpubox.profiles_folder import profiles_folder  # noqa: PLC0415  # likewise pydantic
 
         box = load_box(host, profiles_folder().parent)
         typed = typed or [size for size in box.gpu_memory.split(",") if size.strip()]

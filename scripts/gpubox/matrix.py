@@ -27,7 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gpubox.document import read_mapping
 from gpubox.errors import DocumentError, Fault
 from gpubox.profile_faults import fault_of
-from gpubox.profile_files import LoadedProfile, load_profile, profiles_folder, shown_path
+from gpubox.profile_files import LoadedProfile, load_profile, shown_path
+from gpubox.profiles_folder import profiles_folder
 
 HEADER = "# Written by gpubox bench --matrix; the next time overwrites changes made here.\n"
 # Axes that are fields of a profile; all others are fields of its `server`.
@@ -135,7 +136,7 @@ def load_derived(derived: list[Derived], folder: Path | None = None) -> list[Loa
 
     Args:
         derived: of a matrix.
-        folder: where the base is; see `gpubox.profile_files.profiles_folder`.
+        folder: where the base is; see `gpubox.profiles_folder.profiles_folder`.
 
     Raises:
         DocumentError: one is no valid profile; with all its faults.

@@ -15,7 +15,8 @@ from gpubox.model_source import find_header
 from gpubox.placement import Machine, place, read_flags, read_model
 from gpubox.profile_deployment import deploy
 from gpubox.profile_faults import dotted
-from gpubox.profile_files import load_profile, profile_names, profiles_folder, shown_path
+from gpubox.profile_files import load_profile, profile_names, shown_path
+from gpubox.profiles_folder import profiles_folder
 from gpubox.render import render
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from gpubox.errors import DocumentError, Fault, nearest
 from gpubox.profile import IK_LLAMA_COMMIT, NAME_PATTERN, Profile, profile_hash
 from gpubox.profile_faults import Place, SoundPart, dotted, fault_of, shown_value, value_at
 from gpubox.profile_rules import broken_rules
+from gpubox.profiles_folder import profiles_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,23 +74,6 @@ class _Merged:
             if place[:length] in self.origin:
                 return self.origin[place[:length]]
         raise AssertionError(place)
-
-
-def profiles_folder(given: Path | None = None) -> Path:
-    """Return the folder of the profiles.
-
-    `given`, else `$GPUBOX_INVENTORY/profiles`, else `inventory/profiles` of the current folder or one above it, else
-    that of the checkout which this package runs from.
-    """
-    if given is not None:
-        return given
-    if inventory := os.environ.get("GPUBOX_INVENTORY"):
-        return Path(inventory) / "profiles"
-    here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        if (folder / "inventory" / "profiles").is_dir():
-            return folder / "inventory" / "profiles"
-    return here / "inventory" / "profiles"
 
 
 def profile_names(folder: Path) -> list[str]:

@@ -12,7 +12,8 @@ from gpubox.bench.texts import text_names
 from gpubox.document import read_mapping
 from gpubox.errors import DocumentError, Fault, nearest
 from gpubox.profile_faults import fault_of
-from gpubox.profile_files import profiles_folder, shown_path
+from gpubox.profile_files import shown_path
+from gpubox.profiles_folder import profiles_folder
 from gpubox.record import Workload
 
 Tokens = Annotated[int, Field(ge=1, le=10_000_000)]

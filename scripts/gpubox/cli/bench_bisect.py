@@ -91,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
     from gpubox.cli.box_progress import BoxProgress
     from gpubox.cli.progress import Progress
     from gpubox.errors import GpuboxError
-    from gpubox.profile_files import load_profile, profiles_folder
+    from gpubox.profile_files import load_profile
+    from gpubox.profiles_folder import profiles_folder
 
     inventory = profiles_folder().parent
     loaded = load_profile(args.profile)

@@ -29,7 +29,7 @@ def run_on_box(args: argparse.Namespace) -> int:
     from gpubox.cli.progress import Progress
     from gpubox.cli.results import print_summaries
     from gpubox.errors import GpuboxError
-    from gpubox.profile_files import profiles_folder
+    from gpubox.profiles_folder import profiles_folder
     from gpubox.results.store import Store
     from gpubox.results.summary import document, summarise
 

@@ -44,7 +44,8 @@ def chosen_profiles(words: Sequence[str], box: Box, variables: Mapping[str, Any]
 
 def _fitting(pattern: str, box: Box, variables: Mapping[str, Any], watcher: Watcher) -> list[str]:
     from gpubox.box_fit import misfit
-    from gpubox.profile_files import load_profile, profiles_folder
+    from gpubox.profile_files import load_profile
+    from gpubox.profiles_folder import profiles_folder
 
     fitting = []
     for name in sorted(file.stem for file in profiles_folder().glob("*.yml")):

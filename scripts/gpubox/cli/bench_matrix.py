@@ -27,7 +27,8 @@ def fitting_profiles(file: Path, box: Box, watcher: Watcher, *, write: bool) -> 
     from gpubox.box_fit import misfit
     from gpubox.errors import GpuboxError
     from gpubox.matrix import load_derived, read_matrix, write_derived
-    from gpubox.profile_files import load_profile, profiles_folder
+    from gpubox.profile_files import load_profile
+    from gpubox.profiles_folder import profiles_folder
 
     derived = read_matrix(file)
     loaded = load_derived(derived)

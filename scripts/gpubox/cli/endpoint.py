@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     from gpubox.box import host_variables
     from gpubox.endpoint_settings import endpoint_settings
     from gpubox.errors import BoxError
-    from gpubox.profile_files import load_profile, profiles_folder
+    from gpubox.profile_files import load_profile
+    from gpubox.profiles_folder import profiles_folder
 
     ((name, variables),) = host_variables([args.host], profiles_folder().parent).items()
     active = [args.profile]

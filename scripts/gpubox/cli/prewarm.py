@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from gpubox.box_connection import BoxConnection
     from gpubox.box_switch import ask_prewarm
     from gpubox.cli.box_progress import BoxProgress
-    from gpubox.profile_files import profiles_folder
+    from gpubox.profiles_folder import profiles_folder
 
     ((name, variables),) = host_variables([args.host], profiles_folder().parent).items()
     progress = BoxProgress()

@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the unit."""
     from gpubox.box import Box, load_box
     from gpubox.profile_deployment import deploy
-    from gpubox.profile_files import load_profile, profiles_folder
+    from gpubox.profile_files import load_profile
+    from gpubox.profiles_folder import profiles_folder
     from gpubox.render import render, unit_filename
 
     loaded = load_profile(args.profile)

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
     from gpubox.box import host_variables
     from gpubox.fleet import ask_fleet
-    from gpubox.profile_files import profiles_folder
+    from gpubox.profiles_folder import profiles_folder
 
     hosts = host_variables(args.boxes or ["all"], profiles_folder().parent)
     while True:

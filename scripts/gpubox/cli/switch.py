@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Switch the boxes; 1 where one does not serve what was asked for."""
     from gpubox.box import host_variables
     from gpubox.cli.box_progress import BoxProgress
-    from gpubox.profile_files import profiles_folder
+    from gpubox.profiles_folder import profiles_folder
 
     hosts = host_variables([name for name in args.host.split(",") if name], profiles_folder().parent)
     progress = BoxProgress(several=len(hosts) > 1)
