@@ -118,3 +118,23 @@ def test_a_profile_that_was_changed_and_not_deployed_is_not_bisected(box: Bisect
     file.write_text(text)
     fault = f"gpubox: glm: what is deployed on {box.box.name} is not what the profile says; run playbooks/profiles.yml, then bisect"
     assert (process.returncode, told.splitlines()[-1], box.operator.serving()) == (1, fault, ["other"])
+
+
+def test_a_cut_cable_delays_it_and_loses_nothing(box: BisectingBox) -> None:
+    process = box.bisect("--anew")
+    told = box.await_line(process, r"^glm@\S+: pp\S+ +1 of")
+    box.box.cut_network()
+    time.sleep(18)  # longer than a connection may be silent
+    box.box.restore_network()
+    told += box.await_line(process, r"the connection broke")
+    told += box.await_line(process, r"^in between")
+    process.send_signal(signal.SIGINT)
+    _, more = process.communicate(timeout=120)
+    assert (process.returncode, box.operator.serving(), box.left_over()) == (130, ["other"], ""), told + more
+    with Store.open(box.db) as store:
+        batch = store.runs(limit=1)[0].batch
+        runs = [(run.profile, run.status) for run in reversed(store.runs(batch=batch))]
+        assert runs[0] == (f"glm@{box.commits[0][:9]}", "failed")
+        assert {profile for profile, status in runs if status == "done"} == {
+            f"glm@{box.commits[at][:9]}" for at in (0, 7)
+        }

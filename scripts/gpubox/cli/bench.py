@@ -3,7 +3,7 @@
 Of profiles that are deployed on a box (--host): each is switched to, measured through an SSH tunnel and recorded, and
 what served before serves again in the end; of a server that already runs (--endpoint); or of profiles that are served
 on this machine by a llama-server of yours (--server). Repeats until the 95 % interval of PP and TG is within --target
-of the mean, or --reps is reached.
+of the mean, or --reps is reached. `gpubox bench bisect` finds the commit of the engine that made a profile slower.
 """
 
 from __future__ import annotations
