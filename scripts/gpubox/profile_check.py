@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gpubox.argv import written
 from gpubox.box import Box
-from gpubox.catalogue import Catalogue, check_argv
+from gpubox.catalogue import Catalogue, check_argv, parse_help
 from gpubox.errors import ArgumentError, DocumentError, Fault, GpuboxError
 from gpubox.lint import lint, lint_settings
 from gpubox.model_source import find_header
 from gpubox.placement import Machine, place, read_flags, read_model
+from gpubox.profile import IK_LLAMA_COMMIT
 from gpubox.profile_deployment import deploy
 from gpubox.profile_faults import dotted
 from gpubox.profile_files import load_profile, profile_names, shown_path
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from gpubox.lint import Finding
     from gpubox.profile import Profile
     from gpubox.profile_files import LoadedProfile
+
+CATALOGUES = "catalogues"
+"""Folder beside the profiles with what the servers of other commits say to `--help`, which the role ik_llama_image fills."""
 
 _AMPLE = 1 << 50  # bytes of a GPU: how much there is on a box is not asked here
 _USUAL_GPUS = 2  # of a profile that uses all
@@ -71,7 +76,7 @@ def _check(name: str, folder: Path) -> Checked:
         loaded = load_profile(name, folder)
     except DocumentError as error:
         return Checked(name, None, tuple(map(str, error.faults)), ())
-    errors, warnings = _flag_faults(loaded)
+    errors, warnings = _flag_faults(loaded, folder)
     try:
         render(deploy(loaded, Box()), "quadlet")
     except ArgumentError as error:
@@ -79,18 +84,17 @@ def _check(name: str, folder: Path) -> Checked:
     return Checked(loaded.name, loaded.hash, tuple(errors), tuple(warnings))
 
 
-def _flag_faults(loaded: LoadedProfile) -> tuple[list[str], list[str]]:
+def _flag_faults(loaded: LoadedProfile, folder: Path) -> tuple[list[str], list[str]]:
     """Check the profile's flags against its engine's catalogue; return errors and warnings as whole messages."""
     profile, file = loaded.profile, shown_path(loaded.path)
     engine = profile.engine
     if engine.name != "ik_llama" or engine.commit is None:
         return [], []  # mainline's flags change every week: the built image's own catalogue is checked on the box
-    catalogue = _catalogue(engine.name, engine.commit)
+    catalogue = _catalogue(engine.name, engine.commit, folder.parent / CATALOGUES)
     if catalogue is None:
-        fault = Fault(
-            file, "engine.commit", "flags are not checked: no catalogue of this commit is known", engine.commit
-        )
-        return [], [str(fault)]
+        what = "flags are not checked: no catalogue of this commit is known"
+        remedy = f"playbooks/image.yml brings the options of the image that it builds into {CATALOGUES}/ beside the inventory"
+        return [], [str(Fault(file, "engine.commit", what, engine.commit, remedy))]
     pieces = list(written(profile, name=loaded.name, model="model.gguf", host="127.0.0.1", port=profile.port))
     places = [place for place, words in pieces for _ in words]
     argv = [word for _, words in pieces for word in words]
@@ -123,8 +127,12 @@ def _lint(profile: Profile, catalogue: Catalogue, argv: list[str]) -> list[Findi
 
 
 @cache
-def _catalogue(engine: str, commit: str) -> Catalogue | None:
-    try:
+def _catalogue(engine: str, commit: str, folder: Path) -> Catalogue | None:
+    """Return the shipped catalogue, or one of the options that the image's server told, completed by a shipped one."""
+    with suppress(GpuboxError):
         return Catalogue.load(engine, commit)
-    except GpuboxError:
+    try:
+        told = (folder / f"{engine}-{commit[:7]}.txt").read_text(encoding="utf-8", errors="replace")
+        return parse_help(told, engine, commit).completed(Catalogue.load(engine, IK_LLAMA_COMMIT))
+    except (OSError, GpuboxError):
         return None

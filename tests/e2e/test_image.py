@@ -179,6 +179,8 @@ def test_the_options_of_the_compiled_server_are_kept_as_a_catalogue_reads_them(c
     catalogue = parse_help(box.run(["cat", record["help"]]).stdout, "ik_llama", compiled.variables["commit"])
     flags = {name for option in catalogue.options for name in option.names}
     assert {"--model", "--ctx-size", "-mla", "-ger"} <= flags
+    told = compiled.folder / "catalogues" / f"ik_llama-{compiled.variables['commit'][:7]}.txt"
+    assert told.read_text("utf-8") == box.run(["cat", record["help"]]).stdout
     version = box.run(["cat", record["version"]]).stdout
     assert version.startswith(f"version: 1 ({compiled.variables['commit'][:7]}")
 

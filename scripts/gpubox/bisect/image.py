@@ -54,6 +54,7 @@ def image_variables(variables: Mapping[str, Any], commit: str) -> dict[str, Any]
         "ik_llama_image_native": native,
         "ik_llama_image_registry": "",
         "ik_llama_image_record": RECORD,
+        "ik_llama_image_catalogues": "",
         "ik_llama_image_keep": KEEP_ALL,
         "ik_llama_image_state": "present",
     }

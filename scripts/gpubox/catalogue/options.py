@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Self
@@ -123,6 +123,24 @@ class Catalogue:
             speculative_types=tuple(document["speculative_types"]),
             speculative_keys=document["speculative_keys"],
         )
+
+    def completed(self, known: Self) -> Self:
+        """Return this catalogue, read from a help text, with what another commit's catalogue knows better.
+
+        ik_llama.cpp's help leaves out options that it takes (`--alias`, `-ot`), and kinds of values.
+
+        Args:
+            known: the shipped catalogue of the same engine at another commit.
+        """
+        both = [replace(option, names=self._all_names(option)) for option in known.options]
+        names = {name for option in both for name in option.names}
+        new = [option for option in self.options if not names & set(option.names)]
+        return replace(known, commit=self.commit, options=(*both, *new))
+
+    def _all_names(self, option: Option) -> tuple[str, ...]:
+        """Return the option's spellings, and those that this catalogue has beside one of them."""
+        own = (self.by_name[name].names for name in option.names if name in self.by_name)
+        return tuple(dict.fromkeys([*option.names, *(name for names in own for name in names)]))
 
     @cached_property
     def by_name(self) -> Mapping[str, Option]:
