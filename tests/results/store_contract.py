@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from gpubox.errors import UnknownRunError
 from gpubox.record import Sample
 from gpubox.results.address import address
+from gpubox.results.baselines import baselines_in_force, set_baseline, withdraw_baseline
 from gpubox.results.store import Store
 from gpubox.results.tables import metadata
 from results.records import WORKLOAD, a_run, a_sample, at, keep, series
@@ -309,3 +310,13 @@ class StoreContract:
             assert store.runs(status="interrupted") == [ended]
             assert store.runs(status="running") == []
             assert store.samples("gone") == [a_sample(0)]
+
+    def test_the_last_baseline_of_a_profile_on_a_box_counts(self, url: str) -> None:
+        with Store.open(url) as store:
+            for batch in ("a", "b"):
+                keep(store, a_run(f"run-{batch}", profile="glm", batch=batch, host={"hostname": "box1"}), [a_sample(0)])
+                set_baseline(store, store.run(f"run-{batch}"))
+            (found,) = baselines_in_force(store)
+            assert (found.box, found.profile, found.batch) == ("box1", "glm", "b")
+            withdraw_baseline(store, found)
+            assert baselines_in_force(store) == []

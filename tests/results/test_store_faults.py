@@ -14,6 +14,7 @@ import pytest
 
 from gpubox import __version__
 from gpubox.errors import ResultsError
+from gpubox.results import migrations
 from gpubox.results.store import Store
 from results.records import a_run, a_sample, keep
 from results.store_contract import child
@@ -178,7 +179,7 @@ def test_from_a_newer_gpubox(url: str) -> None:
     connection.commit()
     connection.close()
     assert refusal(url, read_only=True) == (
-        f"{url}: schema version 99, made by gpubox 9.9.0; this gpubox {__version__} knows versions up to 4; "
+        f"{url}: schema version 99, made by gpubox 9.9.0; this gpubox {__version__} knows versions up to {migrations.head()}; "
         "install gpubox 9.9.0 or newer"
     )
 

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gpubox.image_inputs import cpu_label
+from gpubox.results.baselines import baseline_of, baseline_runs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -55,7 +56,9 @@ def image_doubts(labels: Mapping[str, str], facts: Mapping[str, Any], gpus: Coll
 
 
 def driver_doubts(store: Store, profile: str, facts: Mapping[str, Any]) -> list[str]:
-    """Return whether NVIDIA's driver is another than when this box last measured a profile, as flags of a run.
+    """Return whether NVIDIA's driver is another than at a profile's baseline on this box, as flags of a run.
+
+    Without a baseline its last run there counts.
 
     Args:
         store: with earlier runs.
@@ -63,7 +66,9 @@ def driver_doubts(store: Store, profile: str, facts: Mapping[str, Any]) -> list[
         facts: of the box now.
     """
     now = facts.get("driver")
-    for run in store.runs(profile=profile, status="done"):
+    baseline = baseline_of(store, profile, str(facts.get("hostname") or ""))
+    runs = baseline_runs(store, baseline) if baseline else store.runs(profile=profile, status="done")
+    for run in runs:
         if run.host.get("hostname") != facts.get("hostname") or not run.host.get("driver"):
             continue
         before = run.host["driver"]

@@ -31,6 +31,7 @@ VERBS = (
     "bench",
     "bench bisect",
     "results",
+    "baseline",
     "compare",
     "verdict",
     "report",

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 HELP = "compare two runs, profiles or batches: metric by metric with a verdict, and which inputs differ"
 EXAMPLE = """gpubox compare glm-5.2-1.630bpw glm-5.2-1.630bpw-mtp
-gpubox compare latest~1 latest --fail-on-regression 3"""
+gpubox compare latest~1 latest --fail-on-regression 3
+gpubox compare glm-5.2-1.630bpw"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,10 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from gpubox.cli.results import DB_HELP
 
     names = (
-        "a run (id, beginning of it, latest, latest~1), a profile (its latest finished runs), PROFILE@BATCH or a batch"
+        "a run (id, beginning of it, latest, latest~1), a profile (its latest finished runs), PROFILE@BATCH,"
+        " PROFILE@baseline or a batch"
     )
     parser.add_argument("a", metavar="A", help=names)
-    parser.add_argument("b", metavar="B", help="the same, to be judged beside A")
+    parser.add_argument(
+        "b",
+        metavar="B",
+        nargs="?",
+        help="the same, to be judged beside A; without it the profile A beside its baseline",
+    )
     parser.add_argument(
         "--fail-on-regression",
         type=_percent,
@@ -38,16 +45,17 @@ def run(args: argparse.Namespace) -> int:
     """Compare, print, and judge where that is asked for."""
     from gpubox.errors import UnknownRunError
     from gpubox.results.compare import compare
-    from gpubox.results.selection import select
+    from gpubox.results.selection import BASELINE, select
     from gpubox.results.store import Store
 
     with Store.open(args.db, read_only=True) as store:
-        a, b = select(store, args.a), select(store, args.b)
+        names = (args.a, args.b) if args.b else (f"{args.a}@{BASELINE}", args.a)
+        a, b = (select(store, name) for name in names)
         samples = store.samples_of([run.id for run in (*a.every, *b.every)], whole=True)
     comparison = compare(a, b, samples)
     if not comparison.pairs:
         fault = f"no workload in common: A has {', '.join(comparison.only_a)}; B has {', '.join(comparison.only_b)}"
-        raise UnknownRunError(f"{args.a} and {args.b}", fault, "measure both with the same workload")
+        raise UnknownRunError(" and ".join(names), fault, "measure both with the same workload")
     regressions = [] if args.fail_on_regression is None else comparison.regressions(args.fail_on_regression)
     if args.json:
         print(json.dumps(comparison.as_dict() | {"regressed": bool(regressions)}, indent=2))

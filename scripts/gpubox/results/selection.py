@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpubox.errors import UnknownRunError
+from gpubox.results.baselines import baseline_of, baseline_runs, box_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gpubox.record import Run, Sample
     from gpubox.results.store import Store
+
+
+BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def select(store: Store, name: str) -> Selection:
     """Find the runs that a name stands for.
 
     Tried in this order: `latest` and `latest~N`, a profile (its latest finished run of each workload),
-    `PROFILE@BATCH`, a run (id or beginning of it), a batch (id or beginning of it) with runs of one profile only.
+    `PROFILE@baseline` (what the profile is held against on the box of its latest run), `PROFILE@BATCH`, a run (id or beginning of it), a batch (id or beginning of it) with runs of one profile only.
 
     Raises:
         UnknownRunError: nothing has that name, or it stands for several profiles.
@@ -58,6 +62,8 @@ def select(store: Store, name: str) -> Selection:
     if found := store.runs(profile=name, status="done"):
         return _with_rounds(name, found)
     profile, at, batch = name.rpartition("@")
+    if at and batch == BASELINE:
+        return _with_rounds(name, _baseline(store, profile))
     if at and (found := [run for run in _of_batch(store, batch) if run.profile == profile]):
         return _with_rounds(name, found)
     ids = store.run_ids()
@@ -74,6 +80,15 @@ def select(store: Store, name: str) -> Selection:
         raise UnknownRunError(name, "this profile has no finished run", f"name a run: gpubox results --profile {name}")
     remedy = store.remedy_for(name, [*profiles, *ids, *store.batches()])
     raise UnknownRunError(name, f"no such run, profile or batch in {store.place}", remedy)
+
+
+def _baseline(store: Store, profile: str) -> list[Run]:
+    finished = store.runs(profile=profile, status="done", limit=1)
+    found = baseline_of(store, profile, box_of(finished[0])) if finished else None
+    if found is None:
+        where = f" on {box_of(finished[0]) or 'its box'}" if finished else ""
+        raise UnknownRunError(profile, f"is held against nothing{where}", f"gpubox baseline {profile} names its runs")
+    return baseline_runs(store, found)
 
 
 def latest_of_each(runs: Iterable[Run]) -> tuple[Run, ...]:

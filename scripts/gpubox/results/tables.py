@@ -106,3 +106,14 @@ telemetry = Table(
     Column("at", DOUBLE_PRECISION, primary_key=True),
     _json("reading"),
 )
+
+# One row whenever somebody says what a profile is held against on a box; the last one counts, and is none without a batch.
+baselines = Table(
+    "baselines",
+    metadata,
+    Column("box", Text, primary_key=True),
+    Column("profile", Text, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("set_at", Text, nullable=False),
+    Column("batch", Text),
+)
