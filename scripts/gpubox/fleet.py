@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +41,14 @@ class BoxStatus:
 
 
 def ask_fleet(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[BoxStatus]:
-    """Yield the status of every box, in the order of the inventory.
+    """Yield the status of every box as it answers, so that one that is silent keeps none waiting.
 
     Args:
         hosts: variables of the boxes, by name.
     """
     with ThreadPoolExecutor(min(len(hosts), AT_ONCE)) as pool:
-        yield from pool.map(_ask, hosts, hosts.values())
+        asked = [pool.submit(_ask, name, variables) for name, variables in hosts.items()]
+        yield from (answer.result() for answer in as_completed(asked))
 
 
 def ago(since: str, now: float | None = None) -> str:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gpubox.fleet import BoxStatus
 
 HELP = "show what boxes serve, and whether it is as declared"
+HEADS = ("BOX", "SERVES", "SINCE", "GPU MiB", "GPU W", "GPU °C", "DISK", "LAST SWITCH")
 EXAMPLE = """
 gpubox status
 gpubox status glm-box --watch 5
@@ -35,12 +36,11 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from gpubox.box import host_variables
-    from gpubox.fleet import ask_fleet
     from gpubox.profiles_folder import profiles_folder
 
     hosts = host_variables(args.boxes or ["all"], profiles_folder().parent)
     while True:
-        found = list(ask_fleet(hosts))
+        found = _ask(hosts, quiet=args.json)
         if args.json:
             print(json.dumps([{**asdict(one), "well": one.well} for one in found]), flush=True)
         else:
@@ -50,11 +50,26 @@ def run(args: argparse.Namespace) -> int:
         time.sleep(args.watch)
 
 
+def _ask(hosts: Mapping[str, Mapping[str, Any]], *, quiet: bool) -> list[BoxStatus]:
+    """Return the status of the boxes in their order; on a terminal each is shown as it answers."""
+    from contextlib import nullcontext
+
+    from gpubox.cli.tables import growing_table
+    from gpubox.fleet import ask_fleet
+
+    answers: dict[str, BoxStatus] = {}
+    with nullcontext() if quiet else growing_table(HEADS) as show:
+        for one in ask_fleet(hosts):
+            answers[one.box] = one
+            if show:
+                show([_row(answers[name]) if name in answers else [name, "asking", *["-"] * 6] for name in hosts])
+    return [answers[name] for name in hosts]
+
+
 def _show(found: Sequence[BoxStatus]) -> None:
     from gpubox.cli.tables import print_table
 
-    heads = ["BOX", "SERVES", "SINCE", "GPU MiB", "GPU W", "GPU °C", "DISK", "LAST SWITCH"]
-    print_table(heads, [_row(one) for one in found], optional=[4, 5, 6])
+    print_table(HEADS, [_row(one) for one in found], optional=[4, 5, 6])
     for one in found:
         for words in one.drift:
             print(f"{one.box}: {words}")

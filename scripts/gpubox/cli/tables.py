@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 UNBOUNDED = 10_000
 
@@ -43,6 +45,20 @@ def print_table(
             table = _table(heads, kept, [each for each in shown if each not in left_out], numbers)
     _print(table)
     return frozenset(left_out)
+
+
+@contextmanager
+def growing_table(heads: Sequence[str]) -> Iterator[Callable[[Sequence[Sequence[str]]], None]]:
+    """Give a function that shows a table of these rows on a terminal, in place of the one that it showed before.
+
+    At the end it is gone, for the caller to print the final one. Elsewhere than on a terminal nothing is shown.
+    """
+    console = _console()
+    if not console.is_terminal:
+        yield lambda _rows: None
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda rows: live.update(_table(heads, rows, range(len(heads)), ()), refresh=True)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
