@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpubox.fleet import BoxStatus
 
 HELP = "show what boxes serve, and whether it is as declared"
-HEADS = ("BOX", "SERVES", "SINCE", "GPU MiB", "GPU W", "GPU °C", "DISK", "LAST SWITCH")
+HEADS = ("BOX", "SERVES", "SINCE", "GPU MiB", "GPU W", "GPU °C", "DRIVER", "DISK", "LAST SWITCH")
 EXAMPLE = """
 gpubox status
 gpubox status glm-box --watch 5
@@ -62,14 +62,14 @@ def _ask(hosts: Mapping[str, Mapping[str, Any]], *, quiet: bool) -> list[BoxStat
         for one in ask_fleet(hosts):
             answers[one.box] = one
             if show:
-                show([_row(answers[name]) if name in answers else [name, "asking", *["-"] * 6] for name in hosts])
+                show([_row(answers[name]) if name in answers else [name, "asking", *["-"] * 7] for name in hosts])
     return [answers[name] for name in hosts]
 
 
 def _show(found: Sequence[BoxStatus]) -> None:
     from gpubox.cli.tables import print_table
 
-    print_table(HEADS, [_row(one) for one in found], optional=[4, 5, 6])
+    print_table(HEADS, [_row(one) for one in found], optional=[4, 5, 7, 6])
     for one in found:
         for words in one.drift:
             print(f"{one.box}: {words}")
@@ -79,7 +79,7 @@ def _row(one: BoxStatus) -> list[str]:
     from gpubox.fleet import ago
 
     if one.fault:
-        return [one.box, one.fault, *["-"] * 6]
+        return [one.box, one.fault, *["-"] * 7]
     status = one.status
     serves = [name if status["serving"][name] else f"{name} DOES NOT ANSWER" for name in status["active"]]
     gpus = status["gpus"]
@@ -94,6 +94,7 @@ def _row(one: BoxStatus) -> list[str]:
         ", ".join(f"{gpu['used_mib']}/{gpu['total_mib']}" for gpu in gpus) or "-",
         _each(gpus, "power_w"),
         _each(gpus, "temperature_c"),
+        ", ".join(sorted({gpu["driver"] for gpu in gpus if gpu.get("driver")})) or "-",
         f"{status['disk_free'] / 1e9:.0f} GB free",
         switch,
     ]
