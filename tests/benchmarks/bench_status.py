@@ -56,7 +56,13 @@ def main() -> None:
             asked = dict(environment, GPUBOX_INVENTORY=str(inventory))
             ours = best([tools / "gpubox", "status", "--json"], folder, asked)
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-            ping: list[str | Path] = [tools / "ansible", "all", f"--inventory={inventory}", "--module-name=ping", f"--forks={count}"]
+            ping: list[str | Path] = [
+                tools / "ansible",
+                "all",
+                f"--inventory={inventory}",
+                "--module-name=ping",
+                f"--forks={count}",
+            ]
             peer = best(ping, folder, environment)
             verdict = "within" if ours <= limit and peak <= LIMIT_MIB else "beyond"
             print(
