@@ -21,6 +21,7 @@ def test_nothing_of_the_box_is_touched() -> None:
         "ik_llama_image_native": True,
         "ik_llama_image_registry": "",
         "ik_llama_image_record": RECORD,
+        "ik_llama_image_catalogues": "",
         "ik_llama_image_keep": KEEP_ALL,
         "ik_llama_image_state": "present",
     }
