@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from gpubox.box_connection import BoxConnection
@@ -13,7 +16,7 @@ from gpubox.errors import BoxError, GpuboxError
 from gpubox.profile_files import load_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 AT_ONCE = 32
 
@@ -46,9 +49,18 @@ def ask_fleet(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[BoxStatus]:
     Args:
         hosts: variables of the boxes, by name.
     """
-    with ThreadPoolExecutor(min(len(hosts), AT_ONCE)) as pool:
-        asked = [pool.submit(_ask, name, variables) for name, variables in hosts.items()]
-        yield from (answer.result() for answer in as_completed(asked))
+    todo = SimpleQueue[tuple[str, Mapping[str, Any]]]()
+    answers = SimpleQueue[BoxStatus | Exception]()
+    for host in hosts.items():
+        todo.put(host)
+    for _ in range(min(len(hosts), AT_ONCE)):
+        # Daemons, so that Ctrl-C does not wait for a box that is silent.
+        Thread(target=_ask_some, args=(todo, answers), daemon=True).start()
+    for _ in hosts:
+        answer = answers.get()
+        if isinstance(answer, Exception):
+            raise answer
+        yield answer
 
 
 def ago(since: str, now: float | None = None) -> str:
@@ -60,6 +72,16 @@ def ago(since: str, now: float | None = None) -> str:
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
+
+
+def _ask_some(todo: SimpleQueue[tuple[str, Mapping[str, Any]]], answers: SimpleQueue[BoxStatus | Exception]) -> None:
+    with suppress(Empty):
+        while True:
+            name, variables = todo.get_nowait()
+            try:
+                answers.put(_ask(name, variables))
+            except Exception as error:  # noqa: BLE001  # raised again where the answers are read
+                answers.put(error)
 
 
 def _ask(name: str, variables: Mapping[str, Any]) -> BoxStatus:

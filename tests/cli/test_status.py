@@ -63,6 +63,16 @@ def test_boxes_that_answered_are_shown_while_one_is_silent(console: Console) -> 
         os.close(master)
 
 
+def test_ctrl_c_waits_for_no_silent_box(console: Console) -> None:
+    process = console.start("status", "shut-box", "mute-box")
+    time.sleep(1)  # it waits for the silent one now, or else has not begun to: both must end
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert time.monotonic() - begun < 8  # the silent one is given up after ten
+
+
 def test_elsewhere_each_box_has_a_line_in_the_inventorys_order(console: Console) -> None:
     done = console.run("status", "shut-box")
     assert done.returncode == 1
