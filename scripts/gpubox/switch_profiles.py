@@ -39,6 +39,7 @@ def box_profile(
         gpus=profile.gpus if isinstance(profile.gpus, str) else [box.gpu_uuid(gpu) for gpu in profile.gpus],
         conflicts=[service.removesuffix(".service") for service in deployment.conflicts],
         image=deployment.image,
+        argv=list(deployment.argv),
         models=model_files(loaded, box),
         start_timeout_s=profile.health.start_timeout,
         stop_timeout_s=profile.health.stop_timeout,

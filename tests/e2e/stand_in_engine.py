@@ -1,6 +1,7 @@
 """A server with llama-server's command line that behaves as a file beside its model says: `/models/ALIAS.json`.
 
 - `load_s`: seconds of load; meanwhile it reads its model, bit by bit, and answers nothing, as ik_llama.cpp
+- `warns`: lines that it prints before, and goes on
 - `hangs`: it never gets ready
 - `crashes`: it ends in the middle of its load, with these `lines` and this `status`
 - `refuses`: it is healthy, and fails every completion
@@ -76,7 +77,7 @@ def main() -> None:
         request_queue_size = 128  # connections that were given up during the load count too
 
     server = Server(("0.0.0.0", int(option("--port"))), Handler)
-    print(f"loading {model}", file=sys.stderr, flush=True)
+    print(*behaviour.get("warns", []), f"loading {model}", sep="\n", file=sys.stderr, flush=True)
     load(model, behaviour)
     print("server is listening", file=sys.stderr, flush=True)
     server.serve_forever()

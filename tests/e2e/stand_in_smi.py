@@ -3,6 +3,7 @@
 
 - `holds`: {PID: INDEX}, other processes that hold memory
 - `takes_s`: seconds until it answers
+- `without`: profiles whose engines hold no memory
 - `lingers_s`: seconds that the memory of an engine stays in use after its end, as while a driver cleans up
 """
 
@@ -18,15 +19,15 @@ UUIDS = [
 FREE_MIB, ENGINE_MIB, TOTAL_MIB = 4, 40_000, 97_887
 
 
-def engines() -> dict[int, int]:
-    """Return the card of each stand-in engine, by process."""
+def engines(without: list[str]) -> dict[int, int]:
+    """Return the card of each stand-in engine, by process, but for those of some profiles."""
     found = {}
     for folder in Path("/proc").iterdir():
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0") if folder.name.isdigit() else []
         except OSError:
             continue
-        if any(word.endswith(b"/stand_in_engine.py") for word in words):
+        if any(word.endswith(b"/stand_in_engine.py") for word in words) and not {*words} & {*map(str.encode, without)}:
             found[int(folder.name)] = 1 if b"three" in words else 0
     return found
 
@@ -35,7 +36,7 @@ def main() -> None:
     """Answer one of the three queries that gpubox asks."""
     told = json.loads(Path("/run/vram.json").read_text()) if Path("/run/vram.json").exists() else {}
     time.sleep(told.get("takes_s", 0))
-    held = engines()
+    held = engines(told.get("without", []))
     last = Path("/run/vram-last.json")
     seen = json.loads(last.read_text()) if last.exists() else {}
     now = time.time()

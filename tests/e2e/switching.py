@@ -35,7 +35,7 @@ model: {{path: /srv/models/{model}.gguf}}
 engine: {{name: llama_cpp, image: localhost/{model}:e2e}}
 gpus: [{gpu}]
 port: {port}
-server: {{ctx_size: 2048}}
+server: {{ctx_size: 2048, n_gpu_layers: 99}}
 health: {{start_timeout: {start_timeout}, stop_timeout: 3}}
 """
 # one and two exclude each other, three serves beside either.

@@ -187,6 +187,12 @@ def test_whatever_happens_in_a_step_one_profile_serves_in_the_end(
         ),
         ("new hangs in its load", {"hangs": True}, ["--timeout=3"], "two: it did not answer within 3 s; 32.7 MB of 32.7 MB read"),
         ("new fails completions", {"refuses": True}, [], "the first completion failed (HTTP 500"),
+        (
+            "new finds no GPU",
+            {"warns": ["ggml_cuda_init: failed to initialize CUDA: no CUDA-capable device is detected"]},
+            [],
+            "two: it answers from the CPU: CUDA finds no GPU; does nvidia-smi list it? If it does, the container is not given it: ",
+        ),
         ("new dies 5 s after its first answer", {"dies_s": 5}, [], "two: it ended with exit status 1"),
     ],
 )  # fmt: skip  # a row a fault
@@ -195,10 +201,32 @@ def test_a_profile_that_does_not_serve_is_taken_back_and_the_reason_told(
 ) -> None:
     there.behave("two", **behaviour)
     status, printed = there.switch("two", "--no-prewarm", *options)
-    switch = the_end(there, matrix, "load" if "dies" not in fault else "watch", fault)
+    switch = the_end(there, matrix, "watch" if "dies" in fault or "GPU" in fault else "load", fault)
     assert (status, switch["outcome"]) == (1, "rolled back"), printed
     assert f"{there.box.name}: one serves again, because two does not: " in printed
     assert reason in printed
+
+
+def test_a_profile_that_holds_no_memory_of_its_gpu_does_not_serve(there: SwitchingBox, matrix: Matrix) -> None:
+    there.vram(without=["two"])
+    status, printed = there.switch("two", "--no-prewarm")
+    assert (status, the_end(there, matrix, "watch", "new holds no VRAM")["outcome"]) == (1, "rolled back"), printed
+    assert (
+        "two: it answers from the CPU: it holds no memory of GPU 0 (GPU-00000000-aaaa-bbbb-cccc-000000000000); "
+        "its journal tells on which devices it put its buffers; see also nvidia-smi\n"
+    ) in printed
+
+
+def test_an_old_profile_that_serves_again_from_the_cpu_is_better_than_nothing_and_told(
+    there: SwitchingBox, matrix: Matrix
+) -> None:
+    warning = "ggml_cuda_init: failed to initialize CUDA: unknown error"
+    for name in ("one", "two"):
+        there.behave(name, warns=[warning])
+    status, printed = there.switch("two", "--no-prewarm")
+    assert (status, the_end(there, matrix, "roll back", "no GPU for both")["outcome"]) == (1, "rolled back"), printed
+    for name in ("one", "two"):
+        assert f"{name}: it answers from the CPU: CUDA can't start: unknown error; does nvidia-smi show" in printed
 
 
 def test_the_old_profile_waits_for_memory_that_the_new_one_gives_back_late(there: SwitchingBox, matrix: Matrix) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from golden import compare
-from gpubox.switch_program.failure import LINES_AFTER, LINES_BEFORE, LINES_SHOWN, Evidence, explain
+from gpubox.switch_program.failure import LINES_AFTER, LINES_BEFORE, LINES_SHOWN, Evidence, explain, told_cpu
 from gpubox.switch_program.units import UnitState
 
 # Where it is not 1.
@@ -85,6 +85,53 @@ def test_a_line_of_cuda_is_told_in_words(line: str) -> None:
 def test_a_driver_that_is_too_old_is_told_also_where_the_server_goes_on_with_the_cpu() -> None:
     line = "ggml_cuda_init: failed to initialize CUDA: CUDA driver version is insufficient for CUDA runtime version"
     assert told(line, "llm_load_tensors: offloaded 0/80 layers to GPU", timeout_s=900) == CUDA[line]
+
+
+NO_GPU_CODE = (
+    "the server of this image can use no GPU; build the image for CUDA: run playbooks/image.yml, "
+    "or correct engine.image in the profile"
+)
+CPU = {
+    "ggml_cuda_init: failed to initialize CUDA: CUDA driver version is insufficient for CUDA runtime version": (
+        "the driver is too old for the CUDA of the image; install a newer driver: run playbooks/provision.yml, then reboot"
+    ),
+    "ggml_cuda_init: failed to initialize CUDA: no CUDA-capable device is detected": (
+        "CUDA finds no GPU; does nvidia-smi list it? If it does, the container is not given it: "
+        "run `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`, or `systemctl restart nvidia-cdi-refresh`"
+    ),
+    "ggml_cuda_init: failed to initialize CUDA: system not yet initialized": (
+        "the GPUs wait for the fabric manager of their NVLink switches; "
+        "systemctl start nvidia-fabricmanager; it must be of the driver's version"
+    ),
+    "ggml_cuda_init: failed to initialize CUDA: unknown error": (
+        "CUDA can't start: unknown error; does nvidia-smi show every GPU? If it does: "
+        "run `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`, or `systemctl restart nvidia-cdi-refresh`; "
+        "else reboot, and see journalctl -k -g NVRM"
+    ),
+    "warning: no usable GPU found, --gpu-layers option will be ignored": NO_GPU_CODE,
+    "warning: not compiled with GPU offload support, --gpu-layers option will be ignored": NO_GPU_CODE,
+}
+
+
+@pytest.mark.parametrize("line", CPU)
+def test_a_server_that_answers_from_the_cpu_is_told_from_its_own_lines(line: str) -> None:
+    error = told_cpu("two", ("build info", line, "CPU: using device CPU", "all slots are idle"))
+    assert error is not None
+    assert str(error).splitlines() == [
+        f"two: it answers from the CPU: {CPU[line]}",
+        "  | build info",
+        f"  | {line}",
+        "  | CPU: using device CPU",
+        "  | all slots are idle",
+    ]
+
+
+def test_a_real_log_without_a_gpu_is_told_and_those_with_one_are_not() -> None:
+    logs = {
+        log.stem: told_cpu("two", log.read_text().splitlines())
+        for log in (HERE.parent / "data" / "engine_logs").glob("*.log")
+    }
+    assert {name for name, error in logs.items() if error} == {"no-gpu"}
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def test_a_profile_is_written_as_its_unit_says() -> None:
         gpus="all",
         conflicts=[],
         image="ik:1",
+        argv=list(deploy(load_profile(GLM), BOX).argv),
         models=[
             (
                 "/mnt/hub/models--sokann--GLM-5.2-GGUF-1.630bpw/snapshots/451d18c5c05952bc322b9f9e612abc625d48b211/"

@@ -152,11 +152,15 @@ def deployed_profiles(connection: BoxConnection, wanted: Sequence[str]) -> dict[
         wanted: profiles that have to be among them.
 
     Raises:
-        BoxError: there are none, or one is missing; names the nearest.
+        BoxError: there are none, another version of gpubox wrote them, or one is missing; names the nearest.
     """
     entries = json.loads("".join(connection.lines(["cat", PROFILES])))["profiles"]
     names = [field.name for field in fields(BoxProfile)]
-    profiles = {entry["name"]: BoxProfile(**{name: entry[name] for name in names}) for entry in entries}
+    try:
+        profiles = {entry["name"]: BoxProfile(**{name: entry[name] for name in names}) for entry in entries}
+    except KeyError as error:
+        fault = f"{PROFILES} there is of another version of gpubox (without {error})"
+        raise BoxError(connection.name, fault, "run playbooks/profiles.yml for this box") from None
     for name in wanted:
         if name not in profiles:
             remedy = nearest(name, profiles) or "list it in gpubox_profiles and run playbooks/profiles.yml"

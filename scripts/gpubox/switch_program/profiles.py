@@ -28,6 +28,7 @@ class BoxProfile:
         gpus: `all`, `none`, or indices and UUIDs.
         conflicts: names of the profiles that can't serve beside it.
         image: as its unit names it.
+        argv: of the server, without the program's name, as its unit has it.
         models: the files that it loads.
         start_timeout_s: from start to the first good completion.
         stop_timeout_s: from SIGTERM to SIGKILL.
@@ -43,6 +44,7 @@ class BoxProfile:
     gpus: str | list[int | str]
     conflicts: list[str]
     image: str
+    argv: list[str]
     models: list[str]
     start_timeout_s: int
     stop_timeout_s: int

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from gpubox.errors import GpuboxError
 from gpubox.switch_program import gpus, memory, model_files, proof, units
+from gpubox.switch_program.gpu_use import require_gpus
 from gpubox.switch_program.preflight import Ready, preflight
 from gpubox.switch_program.state import FAILED, REFUSED, ROLL_BACK, ROLLED_BACK, SWITCHED, State, StateFile, Switch, now
 
@@ -140,7 +141,7 @@ class Transaction:
         self._step(switch, ROLL_BACK, reason, must=False)
         fault = self._old_serve(switch, waits=waits)
         if not fault:
-            return self._end(switch, ROLLED_BACK, reason)
+            return self._end(switch, ROLLED_BACK, reason + "".join(map(_on_cpu, self._known(switch.stops))))
         if switch.rollback and not switch.to_failed:
             self._step(switch, "load", f"{fault}; {switch.to} itself has not failed, so it is tried", must=False)
             said = self._new_serves(switch)
@@ -180,6 +181,7 @@ class Transaction:
             self._serve(profile, None)
             if not switch.proven:
                 self._step(switch, "watch", f"{switch.to} has answered a completion", must=False)
+            require_gpus(profile, _cards(switch))
             proof.watch(profile, switch.watch_s)
         except Exception as error:
             if units.shutting_down():
@@ -188,7 +190,7 @@ class Transaction:
         return ""
 
     def _await_memory(self, switch: Switch) -> None:
-        cards = [gpus.Card(int(at), str(uuid), int(used), int(total)) for at, uuid, used, total in switch.cards]
+        cards = _cards(switch)
         if cards:
             with suppress(GpuboxError):
                 gpus.wait_until_free(cards, FREE_S, lambda said: self._events.step(ROLL_BACK, f"waiting: {said}"))
@@ -212,6 +214,7 @@ class Transaction:
         self._step(switch, "load", f"{profile.name}, image {ready.image}")
         taken = self._serve(profile, options.timeout_s, ready.size)
         self._step(switch, "watch", f"{profile.name} has answered a completion after {taken:.1f} s")
+        require_gpus(profile, ready.cards)
         proof.watch(profile, options.watch_s)
 
     def _serve(self, profile: BoxProfile, timeout_s: float | None, size: int = 0) -> float:
@@ -281,6 +284,19 @@ def conflicting(profile: BoxProfile, profiles: Mapping[str, BoxProfile], active:
         for name in profile.conflicts
         if name in profiles and (name in active or units.show(profiles[name].unit).up)
     ]
+
+
+def _on_cpu(profile: BoxProfile) -> str:
+    """Return as a further line why a profile serves again without its GPUs, which is still better than nothing."""
+    try:
+        require_gpus(profile)
+    except Exception as error:  # noqa: BLE001  # it serves, and that has to be told
+        return f"\n{_words(error)}"
+    return ""
+
+
+def _cards(switch: Switch) -> list[gpus.Card]:
+    return [gpus.Card(int(at), str(uuid), int(used), int(total)) for at, uuid, used, total in switch.cards]
 
 
 def _words(error: Exception) -> str:

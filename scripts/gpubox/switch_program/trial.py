@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gpubox.errors import GpuboxError, ServerExitedError
 from gpubox.switch_program import gpus, proof, units
+from gpubox.switch_program.gpu_use import require_gpus
 from gpubox.switch_program.lock import only_one
 from gpubox.switch_program.preflight import preflight
 from gpubox.switch_program.profiles import BoxProfile, choose, read_profiles
@@ -184,6 +185,7 @@ def _serve(trial: BoxProfile, stops: list[BoxProfile], sizes: dict[str, int], as
         raise GoneError
     units.start(trial.unit)
     taken = proof.wait_until_served(trial, ready.size, trial.start_timeout_s, on_progress)
+    require_gpus(trial)
     tell("served", seconds=taken)
     while not asker.gone:
         proof.require_running(trial)
