@@ -159,10 +159,15 @@ class BoxConnection:
 
     def _open(self) -> Connection:
         variables = self._variables
-        settings = ssh_settings(variables)
         host = str(variables.get("ansible_host") or self.name)
-        known = settings.lookup(host)
         user, port = variables.get("ansible_user"), variables.get("ansible_port")
+        try:
+            settings = ssh_settings(variables)
+            known = settings.lookup(host)
+            port = int(port) if port else None
+        except (ValueError, OSError, paramiko.SSHException) as error:
+            remedy = "correct ansible_port and the ansible_ssh_* of the inventory, or ~/.ssh/config"
+            raise BoxError(self.name, f"its SSH settings can't be read: {error}", remedy) from error
         key = variables.get("ansible_ssh_private_key_file")
         connect: dict[str, Any] = {"key_filename": [str(key)]} if key else {}
         if known.get("identitiesonly") == "yes":
@@ -170,7 +175,7 @@ class BoxConnection:
         connection = Connection(
             host,
             user=str(user) if user else None,
-            port=int(port) if port else None,
+            port=port,
             config=Config(ssh_config=settings),
             connect_kwargs=connect,
             connect_timeout=int(known.get("connecttimeout", CONNECT_S)),

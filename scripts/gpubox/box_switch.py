@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gpubox.box_answer import check_status
 from gpubox.errors import BoxError, ConnectionLostError
 from gpubox.switch_program.launch import new_identity
 
@@ -107,13 +108,14 @@ def ask_status(connection: BoxConnection) -> dict[str, Any]:
     """Return the status of a box, as `gpubox.switch_program.box.status` does.
 
     Raises:
-        BoxError: the box can't be reached, or its program can't tell.
+        BoxError: the box can't be reached, its program can't tell, or it answers otherwise than this version's.
     """
-    printed = list(connection.lines(["python3", "-ISB", PROGRAM, "status"]))
-    status: dict[str, Any] = json.loads(printed[-1]) if printed else {}
-    if "active" not in status:
-        raise BoxError(connection.name, status.get("text", "its program said nothing"), "run playbooks/profiles.yml")
-    return status
+    printed = list(connection.lines(["python3", "-ISB", PROGRAM, "status"])) or ["{}"]
+    try:
+        answer = json.loads(printed[-1])
+    except ValueError:
+        answer = printed[-1]
+    return check_status(connection.name, answer)
 
 
 def _to_end(connection: BoxConnection, words: Sequence[str], on_event: OnEvent) -> dict[str, Any]:

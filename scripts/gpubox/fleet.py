@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,12 +31,14 @@ class BoxStatus:
         status: as `gpubox.switch_program.box.status` returns it; empty where the box did not answer.
         drift: what is no longer as it was declared or deployed, in words.
         fault: why the box did not answer; empty where it did.
+        trace: the traceback where it was gpubox that failed on it: a bug of ours.
     """
 
     box: str
     status: dict[str, Any] = field(default_factory=dict)
     drift: tuple[str, ...] = ()
     fault: str = ""
+    trace: str = ""
 
     @property
     def well(self) -> bool:
@@ -50,17 +53,14 @@ def ask_fleet(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[BoxStatus]:
         hosts: variables of the boxes, by name.
     """
     todo = SimpleQueue[tuple[str, Mapping[str, Any]]]()
-    answers = SimpleQueue[BoxStatus | Exception]()
+    answers = SimpleQueue[BoxStatus]()
     for host in hosts.items():
         todo.put(host)
     for _ in range(min(len(hosts), AT_ONCE)):
         # Daemons, so that Ctrl-C does not wait for a box that is silent.
         Thread(target=_ask_some, args=(todo, answers), daemon=True).start()
     for _ in hosts:
-        answer = answers.get()
-        if isinstance(answer, Exception):
-            raise answer
-        yield answer
+        yield answers.get()
 
 
 def ago(since: str, now: float | None = None) -> str:
@@ -74,23 +74,22 @@ def ago(since: str, now: float | None = None) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def _ask_some(todo: SimpleQueue[tuple[str, Mapping[str, Any]]], answers: SimpleQueue[BoxStatus | Exception]) -> None:
+def _ask_some(todo: SimpleQueue[tuple[str, Mapping[str, Any]]], answers: SimpleQueue[BoxStatus]) -> None:
     with suppress(Empty):
         while True:
-            name, variables = todo.get_nowait()
-            try:
-                answers.put(_ask(name, variables))
-            except Exception as error:  # noqa: BLE001  # raised again where the answers are read
-                answers.put(error)
+            answers.put(_ask(*todo.get_nowait()))
 
 
 def _ask(name: str, variables: Mapping[str, Any]) -> BoxStatus:
     try:
         with BoxConnection(name, variables) as connection:
             status = ask_status(connection)
+        return BoxStatus(name, status, tuple(_drift(status)))
     except BoxError as error:
         return BoxStatus(name, fault=error.fault)
-    return BoxStatus(name, status, tuple(_drift(status)))
+    except Exception as error:  # noqa: BLE001  # one box's must cost the others nothing; whoever shows it tells of it
+        fault = f"gpubox failed on it: {type(error).__name__}: {error}"
+        return BoxStatus(name, fault=fault, trace=traceback.format_exc())
 
 
 def _drift(status: Mapping[str, Any]) -> Iterator[str]:

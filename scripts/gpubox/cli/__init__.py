@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXIT_USAGE = 2
 EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
+BUG = "gpubox: this is a bug in gpubox; please report it with the lines above"
 
 # In the order of the road: validate, deploy, measure, read.
 VERBS = (
@@ -84,7 +85,7 @@ def _guarded(words: list[str]) -> int:
         import traceback
 
         traceback.print_exc()
-        print("gpubox: this is a bug in gpubox; please report it with the lines above", file=sys.stderr)
+        print(BUG, file=sys.stderr)
         return EXIT_BUG
 
 

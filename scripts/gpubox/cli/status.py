@@ -1,6 +1,7 @@
 """Show all boxes at a glance: what serves since when, GPUs, disk, the last switch, and what is not as declared.
 
 Boxes are asked at the same time. The exit status is 1 where one does not answer, does not serve, or is not as declared.
+What goes wrong with one box costs the others nothing.
 """
 
 from __future__ import annotations
@@ -45,9 +46,22 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps([{**asdict(one), "well": one.well} for one in found]), flush=True)
         else:
             _show(found)
+        status = tell_bugs(found)
         if args.watch is None:
-            return 0 if all(one.well for one in found) else 1
+            return status or (0 if all(one.well for one in found) else 1)
         time.sleep(args.watch)
+
+
+def tell_bugs(found: Sequence[BoxStatus]) -> int:
+    """Print the tracebacks of what is our own fault, after all boxes have been shown; return 3 where there is one."""
+    import sys
+
+    from gpubox.cli import BUG, EXIT_BUG
+
+    traces = {one.trace for one in found if one.trace}
+    if traces:
+        print("".join(sorted(traces)) + BUG, file=sys.stderr)
+    return EXIT_BUG if traces else 0
 
 
 def _ask(hosts: Mapping[str, Mapping[str, Any]], *, quiet: bool) -> list[BoxStatus]:
