@@ -63,7 +63,7 @@ def test_a_round_that_costs_more_than_its_tokens_can_never_help(tmp_path: Path) 
     assert f"Verdict: {found['verdict']}.\n" in done.stdout
     shown = console.run("verdict", "mtp", "latest", "latest~1").stdout.splitlines()
     assert " ".join(shown[0].split()) == (
-        "WORKLOAD TG WITHOUT TG WITH ACCEPTANCE BREAK-EVEN DRAFTS A ROUND TOKENS A ROUND TOKEN ms ROUND ms ROUND / TOKEN"
+        "WORKLOAD TG t/s WITHOUT TG t/s WITH ACCEPTANCE BREAK-EVEN DRAFTS A ROUND TOKENS A ROUND TOKEN ms ROUND ms ROUND / TOKEN"
     )
     assert f"pp64+tg66: {found['verdict']}" in shown
 

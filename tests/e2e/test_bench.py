@@ -16,7 +16,7 @@ import pytest
 from e2e.benching import SPEEDS, BenchingBox
 from gpubox.results.store import Store
 from gpubox.results.telemetry import readings_of
-from gpubox.telemetry.judgement import joules_per_token
+from gpubox.telemetry.judgement import energy_of_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,9 @@ def test_each_profile_is_measured_and_the_first_serves_again(box: BenchingBox) -
             valid = [sample for sample in samples if sample.valid]
             assert [sample.pp_tps for sample in valid] == pytest.approx([pp] * 3, rel=0.003)
             assert [sample.tg_tps for sample in valid] == pytest.approx([tg] * 3, rel=0.02)
-            assert joules_per_token(samples, readings) == pytest.approx(300 / tg, rel=0.02)
+            energy = energy_of_tokens(samples, readings)
+            assert energy is not None
+            assert energy.joules == pytest.approx(300 / tg, rel=0.02)
             assert "throttled: temperature (driver)" in run.flags
             assert run.host["hostname"] == box.box.name
             assert run.host["driver"] == "580.95.05"

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 from gpubox.page.content import Content, content
 from gpubox.page.html import html
 from gpubox.record import Workload
+from gpubox.results.baselines import Baseline
+from gpubox.results.compare import compare_runs
+from gpubox.results.held import Held
 from gpubox.results.latest import latest_done
 from gpubox.results.report import against_baseline
+from gpubox.telemetry.judgement import Energy
 from results.records import a_run, a_sample, at
 
 if TYPE_CHECKING:
@@ -64,7 +68,41 @@ def a_content() -> Content:
     """Return what the page says of the fleet."""
     runs, samples = fleet()
     whole = {run.id: samples[run.id] for run in latest_done(runs)}
-    return content(runs, samples, whole, list(against_baseline(runs, samples)))
+    by_id = {run.id: run for run in runs}
+    earlier, latest = by_id["run-00"], replace(by_id["run-02"], batch="batch-2")
+    held = [
+        Held(
+            Baseline("box1", "glm", at(0), "batch-1"),
+            compare_runs(
+                earlier,
+                latest,
+                samples["run-00"],
+                [replace(sample, predicted_ms=(sample.predicted_ms or 0.0) * 1.1) for sample in samples["run-02"]],
+            ),
+        ),
+    ]
+    pairs = list(against_baseline(runs, samples))
+    return content(runs, samples, whole, pairs, held=held, energies={"run-02": Energy(joules=12.5, watts=500.0)})
+
+
+def many_profiles(count: int) -> Content:
+    """Return what the page says of so many profiles with long names, at two depths each."""
+    runs = [
+        a_run(
+            f"run-{number:03d}",
+            profile=f"glm-5.2-2.244bpw-split-graph-attn-{number:03d}-mtp-nothink",
+            workload=workload,
+            status="done",
+        )
+        for number in range(count)
+        for workload in WORKLOADS
+    ]
+    runs = [replace(run, id=f"{run.id}-{run.workload.name}") for run in runs][::-1]
+    samples = {
+        run.id: [_sample(i, factor * (1 + position / 50), drafts=False) for i, factor in enumerate(SPREAD)]
+        for position, run in enumerate(runs)
+    }
+    return content(runs, samples, samples, [])
 
 
 def a_page() -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from page.pages import a_page
+from gpubox.page.html import html
+from page.pages import a_page, many_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,15 @@ def test_the_page_is_no_wider_than_the_screen(page: Page) -> None:
 def test_a_click_on_a_number_shows_where_it_comes_from(page: Page) -> None:
     page.locator("a[data-run=run-02]").first.click()
     shown = page.locator("dialog[open]").inner_text()
-    for text in ("run-02", "PP t/s", "400", "ik_llama 29a54f4 4100", "ab" * 32, "gpubox results run-02"):
+    for text in (
+        "run-02",
+        "PP t/s",
+        "400",
+        "ik_llama 29a54f4 4100",
+        "ab" * 32,
+        "12.50 at 500 W",
+        "gpubox results run-02",
+    ):
         assert text in shown
     page.keyboard.press("Escape")
     assert page.locator("dialog[open]").count() == 0
@@ -86,6 +95,38 @@ def test_axe_finds_no_violation_with_everything_unfolded(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
     assert [(violation["id"], violation["nodes"][0]["target"]) for violation in found] == []
+
+
+def test_sixteen_profiles_look_different_and_their_legend_fits_a_phone(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "many.html"
+    file.write_text(html(many_profiles(16), written_at="now"), encoding="utf-8")
+    opened = browser.new_page(viewport={"width": 390, "height": 844})
+    opened.goto(file.as_uri())
+    entries = opened.eval_on_selector_all(
+        "#legend li",
+        """all => all.map(each => [each.textContent, ...["stroke", "stroke-dasharray"].map(
+            name => each.querySelector("line").getAttribute(name)), each.querySelector("path").getAttribute("d")])""",
+    )
+    assert [name for name, *_ in entries] == [
+        f"glm-5.2-2.244bpw-split-graph-attn-{number:03d}-mtp-nothink" for number in range(16)
+    ]
+    assert len({(colour, dash) for _, colour, dash, _ in entries}) == 16
+    assert len({(colour, symbol) for _, colour, _, symbol in entries}) == 16
+    right = opened.eval_on_selector_all(
+        "#legend li", "all => Math.max(...all.map(each => each.getBoundingClientRect().right))"
+    )
+    assert right <= PHONE["width"]
+    assert opened.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    opened.close()
+
+
+def test_the_history_shows_the_baseline_and_what_can_be_said_beside_it(page: Page) -> None:
+    page.locator("#history-profile").select_option("glm")
+    label = page.locator("[data-chart=history-tg] svg[role=img]").get_attribute("aria-label")
+    assert "baseline since 2026-03-01 on box1: 40.008." in (label or "")
+    assert page.locator("#history-baseline").inner_text() == (
+        "Beside the baseline since 2026-03-01 on box1: TG slower by 9.1 % (95 % CI 8.7 to 9.5)."
+    )
 
 
 def test_printed_it_is_a_pdf_in_light_colours(browser: Browser, address: str) -> None:

@@ -115,9 +115,47 @@ def test_devices_of_a_profile_that_names_its_gpus_are_those_in_its_order() -> No
 
 
 def test_without_a_finished_run_the_page_says_so() -> None:
-    text = html(content([], {}, {}, []), written_at="now")
+    run = a_run(status="failed")
+    text = html(content([run], {run.id: []}, {}, []), written_at="now")
     assert "<p>No run has finished yet.</p>" in text
     assert 'id="mtp"' not in text
+
+
+def test_without_a_run_the_page_says_how_to_measure_and_carries_no_scripts() -> None:
+    text = html(content([], {}, {}, []), written_at="now")
+    body = text.partition("<body>")[2].replace(__version__, "VERSION")
+    assert body == (
+        "\n<header>\n<h1>Benchmark results</h1>\n<p>Written now by gpubox VERSION.</p>\n</header>\n<main>\n"
+        "<p>Nothing is measured yet. Measure something, then write this page again:</p>\n<dl>\n"
+        "<dt><code>gpubox demo</code></dt><dd>two small profiles, served and measured on this machine</dd>\n"
+        "<dt><code>gpubox bench --endpoint http://127.0.0.1:8000</code></dt><dd>a server that runs</dd>\n"
+        "<dt><code>gpubox bench PROFILE --host BOX</code></dt><dd>what is deployed on a box</dd>\n"
+        "</dl>\n</main>\n</body>\n</html>\n"
+    )
+
+
+def test_a_baseline_stands_under_its_line_with_the_verdict() -> None:
+    (group, *_) = [group for group in a_content().groups if group.name == "glm"]
+    line, other = group.lines
+    assert line.baseline == ("baseline since 2026-03-01 on box1", "400.0 ±0.0", "40.01 ±0.14", "5130 ±0", "-", "5")
+    assert line.baseline_run == "run-00"
+    assert line.beside == "TG slower by 9.1 % (95 % CI 8.7 to 9.5)"
+    assert (other.baseline, group.rows) == ((), 4)
+    (drawn,) = a_content().data["baselines"]
+    assert drawn == {
+        "profile": 0,
+        "workload": 0,
+        "name": "baseline since 2026-03-01 on box1",
+        "words": "TG slower by 9.1 % (95 % CI 8.7 to 9.5)",
+        "pp": [400.0, 400.0, 400.0, 5],
+        "tg": [40.008, 39.866, 40.15, 5],
+    }
+
+
+def test_the_energy_of_a_token_is_told_in_the_table_and_with_the_run() -> None:
+    shown = a_content()
+    assert shown.energy == {"glm": [("run-02", "pp2048+tg128", ("500", "12.50", "288"))]}
+    assert shown.data["joules"] == {2: "12.50 at 500 W"}
 
 
 def test_published_values_stand_under_the_measured_ones() -> None:

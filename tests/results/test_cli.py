@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpubox.errors import GpuboxError, ResultsError, UnknownRunError
+from gpubox.results.baselines import baselines_in_force, set_baseline
 from gpubox.results.export import read_jsonl
 from gpubox.results.store import Store
+from gpubox.results.telemetry import add_readings
 from results.records import a_run, a_sample, at, keep, series
 from results.store_contract import child
+from telemetry.ticks import UUIDS, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,9 +121,16 @@ def test_results_of_a_run_shows_every_sample(gpubox: Command, db: str) -> None:
         "endpoint  http://127.0.0.1:8000\n"
         "workload  pp2048+tg128\n"
         "flags     shared-box; few-samples; invalid-samples: 1 (cached)\n"
-        'engine    {"name": "ik_llama", "build": "29a54f4", "version": "4100"}\n'
-        'model     {"path": "/srv/models/glm.gguf", "size": 158000000000, "sha256": "' + "ab" * 32 + '"}\n'
-        'host      {"hostname": "box1", "gpus": ["RTX PRO 6000", "RTX PRO 6000"], "driver": "580.95"}\n'
+        "engine    name: ik_llama\n"
+        "          build: 29a54f4\n"
+        "          version: 4100\n"
+        "model     path: /srv/models/glm.gguf\n"
+        "          size: 147.1 GiB (158,000,000,000 bytes)\n"
+        "          SHA-256: " + "ab" * 32 + "\n"
+        "host      hostname: box1\n"
+        "          GPU: RTX PRO 6000\n"
+        "          GPU: RTX PRO 6000\n"
+        "          driver: 580.95\n"
         "argv      llama-server -c 131072\n"
         "gpubox    0.1.0\n"
         "\n"
@@ -156,13 +166,73 @@ def test_on_a_narrow_terminal_numbers_stay_whole(db: str) -> None:
     assert "18.00 ±0.10" in "\n".join(lines)
 
 
-@pytest.mark.parametrize("verb", ["results", "report"])
 def test_without_any_result_a_sentence_says_what_to_run(
-    gpubox: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str
+    gpubox: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert gpubox(verb) == (0, "No results yet. Measure something first: gpubox bench PROFILE --host BOX\n")
+    assert gpubox("results") == (0, "No results yet. Measure something first: gpubox bench PROFILE --host BOX\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_any_result_a_report_says_so_in_either_form(
+    gpubox: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    page = tmp_path / "report.html"
+    assert gpubox("report", "--html", str(page)) == (0, "")
+    assert "Nothing is measured yet." in page.read_text(encoding="utf-8")
+    assert gpubox("report") == (
+        0,
+        (
+            "# Benchmark results\n\nNothing is measured yet. Measure something:\n\n"
+            "    gpubox demo  # two small profiles, served and measured on this machine\n"
+            "    gpubox bench --endpoint http://127.0.0.1:8000  # a server that runs\n"
+            "    gpubox bench PROFILE --host BOX  # what is deployed on a box\n"
+        ),
+    )
+    assert list(tmp_path.iterdir()) == [page]
+
+
+def test_a_report_holds_profiles_against_their_baselines_and_shows_these(gpubox: Command, db: str) -> None:
+    with Store.open(db) as store:
+        set_baseline(store, store.run("run-1"))
+        keep(
+            store,
+            a_run("run-4", batch="batch-4", started_at=at(1200), flags=()),
+            series([18.0, 18.1, 17.9, 18.05, 17.95]),
+        )
+    text = gpubox("report", "run-4", "--db", db)[1]
+    with Store.open(db) as store:
+        (baseline,) = baselines_in_force(store)
+    since = f"baseline since {baseline.set_at[:10]} on box1"
+    assert text.partition("## Beside the baselines\n\n")[2].partition("\n\n")[0] == (
+        "| Profile | Workload | Held against | Metric | Baseline | Now | Verdict |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |\n"
+        f"| glm | pp2048+tg128 | {since} | PP t/s | 400.0 ±0.0 | 400.0 ±0.0 | no difference can be claimed (95 % CI +0.0 to +0.0 %) |\n"
+        f"| glm | pp2048+tg128 | {since} | TG t/s | 20.00 ±0.10 | 18.00 ±0.10 | slower by 10.0 % (95 % CI 9.4 to 10.6) |\n"
+        f"| glm | pp2048+tg128 | {since} | TTFT ms | 5130 ±0 | 5130 ±0 | no difference can be claimed (95 % CI +0.0 to +0.0 %) |\n"
+        f"| glm | pp2048+tg128 | {since} | draft acceptance | 0.500 ±0.000 | 0.500 ±0.000 | no difference can be claimed (95 % CI +0.0 to +0.0 %) |"
+    )
+    assert "| `run-1` |" in text
+    entry = json.loads(gpubox("report", "run-4", "--db", db, "--json")[1])
+    assert [(one["profile"], one["box"], one["run_a"], one["run_b"]) for one in entry["baselines"]] == [
+        ("glm", "box1", "run-1", "run-4")
+    ]
+
+
+def test_a_report_tells_what_a_token_took(gpubox: Command, db: str) -> None:
+    with Store.open(db) as store:
+        run = a_run("run-5", profile="hot", started_at=at(0), flags=(), host={"gpus": [{"index": 0, "uuid": UUIDS[0]}]})
+        keep(store, run, [a_sample(0)])
+        add_readings(store, "run-5", seconds(40))
+    text = gpubox("report", "hot", "--db", db)[1]
+    assert text.partition("## Energy of a token\n\n")[2].partition("\n\n## ")[0] == (
+        "Of all GPUs that the profile uses, while tokens are generated.\n\n"
+        "| Profile | Workload | Power W | J/token | Tokens per Wh |\n"
+        "| --- | --- | ---: | ---: | ---: |\n"
+        "| hot | pp2048+tg128 | 300 | 15.00 | 240 |"
+    )
+    assert "TG J/token        15.00 at 300 W\n" in gpubox("results", "run-5", "--db", db)[1]
 
 
 def test_compare_prints_the_verdicts_and_the_inputs(gpubox: Command, db: str) -> None:

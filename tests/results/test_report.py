@@ -45,10 +45,6 @@ def test_runs_that_did_not_finish_are_listed_but_not_compared() -> None:
     assert list(against_baseline(runs, {"r1": [], "r2": []})) == []
 
 
-def test_a_report_of_no_run_has_an_empty_table() -> None:
-    assert report([], {}).startswith("# Benchmark results\n\n## Runs\n")
-
-
 def test_published_values_stand_under_measured_ones_and_mtp_is_judged_where_drafting_alone_differs() -> None:
     document = {"server": {"ctx_size": 4096}}
     published = document | {"published": {"tg_tps": [34, 40], "source": "a write-up"}}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpubox.telemetry.judgement import doubts, in_words, joules, joules_per_token, not_quiet, used_gpus
+from gpubox.telemetry.judgement import doubts, energy_of_tokens, in_words, joules, not_quiet, used_gpus
 from gpubox.telemetry.readings import App
 from results.records import a_sample
 from telemetry.ticks import BOOT, UUIDS, a_gpu, a_reading, seconds
@@ -74,20 +74,23 @@ def test_energy_is_not_guessed_where_power_is_not_known() -> None:
     assert joules([(0.0, 300.0), (1.0, 300.0)], 0.5, 1.5) is None
     assert joules([(0.0, 300.0), (1.0, 300.0)], -0.5, 0.5) is None
     assert joules([], 0, 1) is None
-    assert joules_per_token([a_sample(0)], seconds(20, gpus=(a_gpu(power_w=None),))) is None
+    assert energy_of_tokens([a_sample(0)], seconds(20, gpus=(a_gpu(power_w=None),))) is None
 
 
 def test_a_token_costs_the_power_of_the_used_gpus_over_tg() -> None:
     both, one = seconds(40), {0}
     samples = [a_sample(0, tg=20.0), a_sample(0, tg=20.0, faults=("cached",))]
-    assert joules_per_token(samples, both) == pytest.approx(600 / 20, rel=0.01)
-    assert joules_per_token(samples, both, one) == pytest.approx(300 / 20, rel=0.01)
+    for gpus, watts in ((None, 600.0), (one, 300.0)):
+        found = energy_of_tokens(samples, both, gpus)
+        assert found is not None
+        assert found.joules == pytest.approx(watts / 20, rel=0.01)
+        assert found.watts == pytest.approx(watts)
 
 
 def test_readings_link_to_samples_by_time() -> None:
     later = [a_reading(second + 3600) for second in range(40)]
     assert later[0].at == BOOT + 3600
-    assert joules_per_token([a_sample(0)], later) is None
+    assert energy_of_tokens([a_sample(0)], later) is None
 
 
 def test_a_profiles_gpus_are_found_by_index_and_uuid() -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable
 
+    from gpubox.page.content import Content
     from gpubox.record import Run, Sample
-    from gpubox.results.compare import Pair
 
 HELP = "write the results as Markdown or as an HTML page: numbers with intervals, comparisons, provenance, flags"
 EXAMPLE = """gpubox report --baseline glm-5.2-1.630bpw --output report.md
@@ -57,10 +57,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     import json
+    from dataclasses import asdict
 
     from gpubox.cli.output import writing_to
-    from gpubox.cli.results import EMPTY
     from gpubox.errors import GpuboxError, UnknownRunError, nearest
+    from gpubox.page.content import content
+    from gpubox.results.energy import energies
+    from gpubox.results.held import held_against
     from gpubox.results.latest import latest_done, subject
     from gpubox.results.report import against_baseline, report
     from gpubox.results.selection import select
@@ -72,44 +75,47 @@ def _report(args: argparse.Namespace) -> int:
     whole: dict[str, list[Sample]] = {}
     with Store.open(args.db, read_only=True) as store:
         chosen = [run for name in args.runs for run in select(store, name).runs] if args.runs else store.runs()
-        runs = sorted({run.id: run for run in chosen}.values(), key=lambda run: run.id, reverse=True)
+        held = held_against(store, _newest_first(chosen))
+        # A baseline of what is shown is shown.
+        runs = _newest_first([*chosen, *(one.pair.a for one in held)])
         samples = store.samples_of([run.id for run in runs])
+        latest = latest_done(runs)
+        spent = energies(store, latest, samples)
         if args.html:
-            whole = store.samples_of([run.id for run in latest_done(runs)], whole=True)
+            whole = store.samples_of([run.id for run in latest], whole=True)
     subjects = {subject(run) for run in runs}
     if args.baseline is not None and args.baseline not in subjects:
         remedy = nearest(args.baseline, subjects) or "name one that the report holds"
         raise UnknownRunError(args.baseline, "the report holds no run of this baseline", remedy)
-    if not runs and not args.json:
-        print(EMPTY)
-        return 0
     if args.html:
         pairs = list(against_baseline(runs, samples | whole, args.baseline))
-        _write_page(args.html, runs, samples, whole, pairs)
+        page = _page(content(runs, samples, whole, pairs, held=held, energies=spent))
+        with writing_to(args.html) as out:
+            out.write(page)
         return 0
     with writing_to(args.output) as out:
         if args.json:
             pairs = list(against_baseline(runs, samples, args.baseline))
             results = document(summarise(run, samples[run.id]) for run in reversed(runs))
-            out.write(json.dumps(results | {"comparisons": [pair.as_dict() for pair in pairs]}, indent=2) + "\n")
+            beside = {
+                "comparisons": [pair.as_dict() for pair in pairs],
+                "baselines": [asdict(one.baseline) | one.pair.as_dict() for one in held],
+                "energies": {run_id: asdict(energy) for run_id, energy in spent.items()},
+            }
+            out.write(json.dumps(results | beside, indent=2) + "\n")
         else:
-            out.write(report(runs, samples, baseline=args.baseline))
+            out.write(report(runs, samples, baseline=args.baseline, held=held, energies=spent))
     return 0
 
 
-def _write_page(
-    file: str,
-    runs: Sequence[Run],
-    samples: Mapping[str, Sequence[Sample]],
-    whole: Mapping[str, Sequence[Sample]],
-    pairs: Sequence[Pair],
-) -> None:
+def _newest_first(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs, each once."""
+    return sorted({run.id: run for run in runs}.values(), key=lambda run: run.id, reverse=True)
+
+
+def _page(shown: Content) -> str:
     from datetime import UTC, datetime
 
-    from gpubox.cli.output import writing_to
-    from gpubox.page.content import content
     from gpubox.page.html import html
 
-    page = html(content(runs, samples, whole, pairs), written_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
-    with writing_to(file) as out:
-        out.write(page)
+    return html(shown, written_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,13 +105,15 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
 
 def _show(summary: Summary, samples: Sequence[Sample], readings: Sequence[Reading]) -> None:
     from gpubox.cli.tables import print_fields, print_table
+    from gpubox.results.described import lines_of
+    from gpubox.results.energy import gpus_of_run
     from gpubox.results.metrics import PP, TG, TTFT
-    from gpubox.results.wording import NOTHING, compact, estimate, number, ratio
-    from gpubox.telemetry.judgement import in_words, joules_per_token, used_gpus
+    from gpubox.results.wording import NOTHING, estimate, number, ratio
+    from gpubox.telemetry.judgement import energy_of_tokens, in_words
 
     run = summary.run
-    gpus = used_gpus(run.profile_document.get("gpus", "all"), _known_gpus(run.host))
-    energy = joules_per_token(samples, readings, gpus)
+    gpus = gpus_of_run(run)
+    energy = energy_of_tokens(samples, readings, gpus)
     status = f"{run.status} ({run.reason})" if run.reason else run.status
     known = {
         "run": run.id,
@@ -126,13 +129,13 @@ def _show(summary: Summary, samples: Sequence[Sample], readings: Sequence[Readin
         "TTFT ms": estimate(summary.ttft_ms, TTFT),
         "draft acceptance": ratio(summary.draft_acceptance),
         "quality": summary.quality,
-        "TG J/token": f"{energy:.2f}" if energy is not None else "",
-        "telemetry": "; ".join(in_words(readings, gpus)),
+        "TG J/token": f"{energy.joules:.2f} at {energy.watts:.0f} W" if energy else "",
+        "telemetry": "\n".join(in_words(readings, gpus)),
         "flags": "; ".join(summary.flags),
-        "engine": run.engine and compact(run.engine),
-        "model": run.model and compact(run.model),
-        "host": run.host and compact(run.host),
-        "argv": " ".join(run.argv),
+        "engine": "\n".join(lines_of(run.engine)),
+        "model": "\n".join(lines_of(run.model)),
+        "host": "\n".join(lines_of(run.host)),
+        "argv": shlex.join(run.argv),
         "gpubox": run.tool_version,
     }
     print_fields({name: value for name, value in known.items() if value and value != NOTHING})
@@ -150,7 +153,3 @@ def _show(summary: Summary, samples: Sequence[Sample], readings: Sequence[Readin
     ]
     heads = ("#", "KIND", PP.heading, TG.heading, TTFT.heading, "DRAFTS", "TOKENS", "NOTES")
     print_table(heads, rows, numbers=(0, 2, 3, 4, 5, 6))
-
-
-def _known_gpus(host: dict[str, Any]) -> list[dict[str, Any]]:
-    return [gpu for gpu in host.get("gpus") or [] if isinstance(gpu, dict)]

@@ -59,7 +59,7 @@ def _print(verdicts: Sequence[MtpVerdict]) -> None:
     from gpubox.results.mtp_positions import in_words
     from gpubox.results.mtp_table import HEADS, row_of
 
-    heads = [head.upper().replace(" MS", " ms") for head in HEADS]
+    heads = [head.upper().replace(" MS", " ms").replace("T/S", "t/s") for head in HEADS]
     print_table(heads, [row_of(verdict) for verdict in verdicts], numbers=range(1, len(HEADS)))
     print()
     for verdict in verdicts:

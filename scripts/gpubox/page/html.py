@@ -10,6 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gpubox import __version__
+from gpubox.results.energy import HEADS as ENERGY_HEADS
+from gpubox.results.first_steps import FIRST_STEPS
 from gpubox.results.latest import subject
 from gpubox.results.mtp_table import HEADS as MTP_HEADS
 from gpubox.results.profile_table import HEADS
@@ -47,6 +49,8 @@ def html(content: Content, *, written_at: str) -> str:
             "version": __version__,
             "heads": HEADS,
             "mtp_heads": MTP_HEADS,
+            "energy_heads": ENERGY_HEADS,
+            "first_steps": FIRST_STEPS,
             "style": Markup(_asset("page.css")),  # noqa: S704  # our own files
             "scripts": [Markup(text) for text in _scripts()],  # noqa: S704  # our own and vendored files
             "data": _json(content.data),

@@ -6,6 +6,10 @@
   const BLUE = "#4c7be0";
   const ORANGE = "#d4651a";
   const GREY = "#7b8794";
+  // Told apart on white and on black alike; with a symbol and a dash no two of hundreds of profiles look the same.
+  const COLOURS = [BLUE, ORANGE, "#2f9e63", "#c44a9a", "#8d66d9", "#a5761f", "#1c93a6", "#d84a4a"];
+  const SYMBOLS = ["circle", "square", "triangle", "diamond", "star", "cross", "wye"];
+  const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
   const indexOf = new Map(data.id.map((id, index) => [id, index]));
 
   // One record per run and metric that has a value, as the charts take them.
@@ -35,7 +39,6 @@
   function place(node, plot, text) {
     for (const part of plot.querySelectorAll("svg [aria-label]")) part.removeAttribute("aria-label"); // the image has one
     for (const svg of plot.matches("svg") ? [plot] : plot.querySelectorAll(":scope > svg")) described(svg, text);
-    for (const svg of plot.querySelectorAll("[class*=swatch] svg")) svg.setAttribute("aria-hidden", "true");
     node.replaceChildren(plot);
     const drawn = plot.matches("svg") ? plot : plot.querySelector(":scope > svg");
     drawn?.addEventListener("click", () => {
@@ -63,21 +66,51 @@
   const summary = (found) =>
     found.slice(0, 40).map((each) => `${each.profile} ${each.workload}: ${each.mean}`).join("; ");
 
+  function looks(index) {
+    const round = Math.floor(index / COLOURS.length);
+    return {
+      colour: COLOURS[index % COLOURS.length],
+      symbol: SYMBOLS[(index + round) % SYMBOLS.length],
+      dash: DASHES[round % DASHES.length],
+    };
+  }
+
+  const withContext = (metric) => points(data.latest, metric).filter((each) => each.context !== null);
+  const charted = [...new Set([...withContext("pp"), ...withContext("tg")].map((each) => each.profile))].sort();
+  const looksOf = new Map(charted.map((profile, index) => [profile, looks(index)]));
+
+  // A list, so that it wraps on a phone and is read aloud; with one profile there is nothing to tell apart.
+  function makeLegend() {
+    const legend = document.getElementById("legend");
+    for (const profile of charted.length > 1 ? charted : []) {
+      const { colour, symbol, dash } = looksOf.get(profile);
+      const entry = document.createElement("li");
+      const sample = d3.create("svg").attr("width", 36).attr("height", 14).attr("viewBox", "-18 -7 36 14").attr("aria-hidden", "true");
+      sample.append("line").attr("x1", -18).attr("x2", 18).attr("stroke", colour).attr("stroke-width", 1.5).attr("stroke-dasharray", dash || null);
+      sample.append("path").attr("d", d3.symbol(d3[`symbol${symbol[0].toUpperCase()}${symbol.slice(1)}`], 45)()).attr("fill", colour);
+      entry.append(sample.node(), profile);
+      legend.append(entry);
+    }
+  }
+
   function depthChart(node, metric, unit) {
-    const found = points(data.latest, metric).filter((each) => each.context !== null);
+    const found = withContext(metric);
     if (!found.length) return nothing(node, "No run with a prompt of a known length has finished.");
-    const profiles = [...new Set(found.map((each) => each.profile))];
     place(node, Plot.plot({
       ...base(node),
       x: { label: "tokens of context", type: "log", base: 2, tickFormat: thousands, ticks: 6, grid: true },
       y: { label: unit, zero: true, grid: true, nice: true },
-      color: { domain: profiles },
-      symbol: { domain: profiles, legend: true },
       marks: [
         Plot.ruleY([0]),
-        Plot.ruleX(found, { x: "context", y1: "lo", y2: "hi", stroke: "profile", strokeWidth: 2, strokeOpacity: 0.6 }),
-        Plot.line(found, { x: "context", y: "mean", stroke: "profile", sort: "context" }),
-        Plot.dot(found, { x: "context", y: "mean", stroke: "profile", fill: "profile", symbol: "profile", r: 3.5 }),
+        ...charted.flatMap((profile) => {
+          const { colour, symbol, dash } = looksOf.get(profile);
+          const own = found.filter((each) => each.profile === profile);
+          return [
+            Plot.ruleX(own, { x: "context", y1: "lo", y2: "hi", stroke: colour, strokeWidth: 2, strokeOpacity: 0.6 }),
+            Plot.line(own, { x: "context", y: "mean", stroke: colour, strokeDasharray: dash || null, sort: "context" }),
+            Plot.dot(own, { x: "context", y: "mean", stroke: colour, fill: colour, symbol, r: 3.5 }),
+          ];
+        }),
         Plot.tip(found, Plot.pointer({
           x: "context", y: "mean", fill: "Canvas",
           title: (each) => `${each.profile}\n${each.workload}\n${each.mean} (${each.lo} to ${each.hi})`,
@@ -92,20 +125,26 @@
     const indices = [...data.id.keys()].filter((i) => data.profile[i] === profile && data.workload[i] === workload);
     const found = points(indices, metric);
     if (!found.length) return nothing(node, "No run of this profile and workload has a value.");
+    const held = data.baselines.filter((each) => each.profile === profile && each.workload === workload && each[metric]);
     place(node, Plot.plot({
       ...base(node),
       x: { label: "started (UTC)", type: "utc", ticks: 5 },
       y: { label: unit, grid: true, nice: true },
       marks: [
+        Plot.ruleY(held, { y: (each) => each[metric][0], stroke: ORANGE, strokeWidth: 1.5, strokeDasharray: "6 3" }),
         Plot.ruleX(found, { x: "started", y1: "lo", y2: "hi", stroke: BLUE, strokeOpacity: 0.5, strokeWidth: 1.5 }),
         Plot.line(found, { x: "started", y: "mean", stroke: BLUE, strokeOpacity: 0.5 }),
         Plot.dot(found, { x: "started", y: "mean", fill: BLUE, r: 3 }),
+        Plot.text(held, {
+          y: (each) => each[metric][0], text: "name", frameAnchor: "right", textAnchor: "end", dy: -7,
+          fill: "currentColor", stroke: "var(--back)", strokeWidth: 4,
+        }),
         Plot.tip(found, Plot.pointer({
           x: "started", y: "mean", fill: "Canvas",
           title: (each) => `${data.id[each.index]}\n${each.mean} (${each.lo} to ${each.hi})`,
         })),
       ],
-    }), `${unit} of ${data.profiles[profile]} over time, ${found.length} runs. ${summary(found.slice(-10))}`);
+    }), `${unit} of ${data.profiles[profile]} over time, ${found.length} runs. ${held.map((each) => `${each.name}: ${each[metric][0]}. `).join("")}${summary(found.slice(-10))}`);
   }
 
   function mtpChart(node, pair) {
@@ -185,6 +224,15 @@
     }
   }
 
+  function tellBaselines() {
+    const profile = data.profiles.indexOf(document.getElementById("history-profile").value);
+    const workload = data.workloads.findIndex((each) => each.name === document.getElementById("history-workload").value);
+    document.getElementById("history-baseline").textContent = data.baselines
+      .filter((each) => each.profile === profile && each.workload === workload)
+      .map((each) => `Beside the ${each.name}: ${each.words}.`)
+      .join(" ");
+  }
+
   function choose(select, names) {
     select.replaceChildren(...names.map((name) => new Option(name, name)));
   }
@@ -197,10 +245,12 @@
       const used = new Set(data.workload.filter((_, index) => data.profile[index] === chosen));
       choose(workload, [...used].map((index) => data.workloads[index].name));
     };
+    const redraw = () => { draw(["history-pp", "history-tg"]); tellBaselines(); };
     choose(profile, [...data.profiles].sort());
     workloads();
-    profile.addEventListener("change", () => { workloads(); draw(["history-pp", "history-tg"]); });
-    workload.addEventListener("change", () => draw(["history-pp", "history-tg"]));
+    tellBaselines();
+    profile.addEventListener("change", () => { workloads(); redraw(); });
+    workload.addEventListener("change", redraw);
   }
 
   function show(index) {
@@ -213,6 +263,7 @@
       ["TG t/s", text(data.tg[index])],
       ["TTFT ms", text(data.ttft[index])],
       ["draft acceptance", data.acceptance[index]],
+      ["TG J/token", data.joules[index]],
       ["notes", data.notes[index]?.join("; ")],
       ...data.origins[data.origin[index]],
       ["all samples", `gpubox results ${data.id[index]}`],
@@ -251,6 +302,7 @@
   makeFigures("mtp", data.mtp.map((pair) => `${pair.with.name}, ${pair.workload}`), (node, index) => mtpChart(node, data.mtp[index]));
   makeDeviceFigures("memory", "GiB", (each) => inGiB(each.measured), (each) => inGiB(each.planned));
   makeDeviceFigures("power", "W", (each) => each.power, () => null);
+  makeLegend();
   setUpHistory();
   draw();
 })();

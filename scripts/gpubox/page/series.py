@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpubox.results.latest import subject
+from gpubox.results.metrics import PP, TG
 from gpubox.results.mtp import rounds_of
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from gpubox.page.devices import Device
     from gpubox.record import Run, Sample
+    from gpubox.results.held import Held
     from gpubox.results.mtp import MtpVerdict
     from gpubox.results.provenance import Origin
     from gpubox.results.stats import Estimate
@@ -50,6 +52,30 @@ def run_columns(summaries: Sequence[Summary], origins: Sequence[Origin]) -> dict
         "ttft": [_estimate(each.ttft_ms) for each in summaries],
         "acceptance": [_short(each.draft_acceptance) for each in summaries],
     }
+
+
+def baseline_lines(held: Sequence[Held], columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what is drawn across the history of a profile and a workload for each baseline.
+
+    Args:
+        held: what profiles are held against.
+        columns: as `run_columns`; profile and workload are indices there.
+    """
+    profiles, workloads = columns["profiles"], [each["name"] for each in columns["workloads"]]
+    lines = []
+    for one in held:
+        estimates = {row.metric: row.a for row in one.pair.rows}
+        lines.append(
+            {
+                "profile": profiles.index(subject(one.pair.a)),
+                "workload": workloads.index(one.pair.a.workload.name),
+                "name": one.since,
+                "words": one.words,
+                "pp": _estimate(estimates.get(PP)),
+                "tg": _estimate(estimates.get(TG)),
+            }
+        )
+    return lines
 
 
 def mtp_chart(without: Run, with_drafts: Run, verdict: MtpVerdict, samples: Sequence[Sample]) -> dict[str, Any]:

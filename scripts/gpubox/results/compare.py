@@ -46,9 +46,14 @@ class Row:
         return self.difference.sentence(self.metric.higher, self.metric.lower)
 
     @property
+    def differs(self) -> bool:
+        """Whether B is higher or lower for certain enough to be called so."""
+        return self.difference is not None and self.difference.verdict is not Verdict.UNDECIDED
+
+    @property
     def loss_percent(self) -> float:
         """By how much B is worse than A for certain enough to be called so, percent; 0 where it is not."""
-        if self.difference is None or self.difference.verdict is Verdict.UNDECIDED:
+        if self.difference is None or not self.differs:
             return 0.0
         return max(0.0, -self.difference.percent * self.metric.better)
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 HEADS = (
     "Workload",
-    "TG without",
-    "TG with",
+    "TG t/s without",
+    "TG t/s with",
     "Acceptance",
     "Break-even",
     "Drafts a round",

@@ -6,7 +6,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpubox.results.wording import NOTHING, compact
+from gpubox.results.described import gpu_lines
+from gpubox.results.wording import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,8 @@ PROVENANCE: dict[str, Callable[[Run], object]] = {
     "model SHA-256": lambda run: run.model.get("sha256"),
     "command": lambda run: shlex.join(run.argv),
     "host": lambda run: run.host.get("hostname"),
-    "GPUs": lambda run: run.host.get("gpus"),
+    "CPU": lambda run: run.host.get("cpu"),
+    "GPUs": lambda run: "\n".join(gpu_lines(run.host.get("gpus") or [])),
     "driver": lambda run: run.host.get("driver"),
     "kernel": lambda run: run.host.get("kernel"),
     "endpoint": lambda run: run.endpoint,
@@ -36,7 +38,7 @@ class Origin:
     """One set of inputs.
 
     Attributes:
-        fields: what is known of it, name and value, in the order of `PROVENANCE`.
+        fields: what is known of it, name and value, in the order of `PROVENANCE`; of several GPUs a line each.
         run_ids: the runs that have it, in the order given.
     """
 
@@ -54,7 +56,7 @@ def origins(runs: Sequence[Run]) -> list[Origin]:
         same = (run.profile, run.profile_hash, run.argv, run.endpoint, run.tool_version, shared)
         if same not in alike:
             known = {name: read(run) for name, read in PROVENANCE.items()}
-            fields = tuple((name, compact(value)) for name, value in known.items() if value)
+            fields = tuple((name, str(value)) for name, value in known.items() if value)
             alike[same] = found.setdefault(fields, [])
         alike[same].append(run.id)
     return [Origin(fields, tuple(run_ids)) for fields, run_ids in found.items()]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpubox.results.compare import compare_runs
+from gpubox.results.energy import HEADS as ENERGY_HEADS
+from gpubox.results.energy import row_of as energy_cells
+from gpubox.results.first_steps import FIRST_STEPS, NOTHING_YET
 from gpubox.results.latest import latest_done, subject
 from gpubox.results.metrics import PP, TG, TTFT
 from gpubox.results.mtp_pairs import mtp_pairs
@@ -18,19 +21,40 @@ if TYPE_CHECKING:
 
     from gpubox.record import Run, Sample
     from gpubox.results.compare import Pair
+    from gpubox.results.held import Held
+    from gpubox.telemetry.judgement import Energy
 
 
-def report(runs: Sequence[Run], samples: Mapping[str, Sequence[Sample]], *, baseline: str | None = None) -> str:
-    """Return the report.
+def report(
+    runs: Sequence[Run],
+    samples: Mapping[str, Sequence[Sample]],
+    *,
+    baseline: str | None = None,
+    held: Sequence[Held] = (),
+    energies: Mapping[str, Energy] | None = None,
+) -> str:
+    """Return the report; of no run it says how to measure one.
 
     Args:
         runs: newest first.
         samples: of every run, by run id.
         baseline: the profile that the others are compared to; None is the one that was measured first.
+        held: profiles beside what they are held against.
+        energies: of a token, by run id, as far as known.
     """
+    if not runs:
+        steps = "".join(f"    {command}  # {what}\n" for command, what in FIRST_STEPS)
+        return f"# Benchmark results\n\n{NOTHING_YET} Measure something:\n\n{steps}"
     summaries = [summarise(run, samples[run.id]) for run in reversed(runs)]
     latest = latest_done(runs)
-    parts = ["# Benchmark results\n", _published(summaries, latest), _mtp(latest, samples), _runs(summaries)]
+    parts = [
+        "# Benchmark results\n",
+        _published(summaries, latest),
+        _mtp(latest, samples),
+        _beside_baselines(held),
+        _runs(summaries),
+        _energy(latest, energies or {}),
+    ]
     pairs = list(against_baseline(runs, samples, baseline))
     parts += [_comparison(pair) for pair in pairs]
     parts += [_doubts(summaries), _provenance(runs)]
@@ -73,6 +97,30 @@ def _mtp(latest: Iterable[Run], samples: Mapping[str, Sequence[Sample]]) -> str:
         for without, run, verdict in mtp_pairs(latest, samples)
     ]
     return "## Does MTP help?\n\n" + "".join(lines) if lines else ""
+
+
+def _beside_baselines(held: Iterable[Held]) -> str:
+    rows = [
+        (
+            subject(one.pair.b),
+            one.pair.b.workload.name,
+            one.since,
+            row.metric.heading,
+            estimate(row.a, row.metric),
+            "-" if one.is_baseline else estimate(row.b, row.metric),
+            "nothing was measured since" if one.is_baseline else row.verdict.removeprefix("B is "),
+        )
+        for one in held
+        for row in one.pair.rows
+    ]
+    head = ("Profile", "Workload", "Held against", "Metric", "Baseline", "Now", "Verdict")
+    return "## Beside the baselines\n\n" + _table(head, rows) if rows else ""
+
+
+def _energy(latest: Iterable[Run], energies: Mapping[str, Energy]) -> str:
+    rows = [(subject(run), run.workload.name, *energy_cells(energies[run.id])) for run in latest if run.id in energies]
+    text = "## Energy of a token\n\nOf all GPUs that the profile uses, while tokens are generated.\n\n"
+    return text + _table(("Profile", "Workload", *ENERGY_HEADS), sorted(rows), numbers_from=2) if rows else ""
 
 
 def _runs(summaries: Iterable[Summary]) -> str:
@@ -128,7 +176,7 @@ def _provenance(runs: Sequence[Run]) -> str:
         f"### {origin.run_ids[0]}"
         + (f" and {len(origin.run_ids) - 1} more" if len(origin.run_ids) > 1 else "")
         + "\n\n"
-        + "".join(f"- {name}: {value}\n" for name, value in origin.fields)
+        + "".join(f"- {name}: {value.replace(chr(10), '; ')}\n" for name, value in origin.fields)
         for origin in origins(runs[::-1])
     ]
     return "## Provenance\n\n" + "\n".join(blocks) if blocks else ""

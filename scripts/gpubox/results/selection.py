@@ -52,7 +52,8 @@ def select(store: Store, name: str) -> Selection:
     """Find the runs that a name stands for.
 
     Tried in this order: `latest` and `latest~N`, a profile (its latest finished run of each workload),
-    `PROFILE@baseline` (what the profile is held against on the box of its latest run), `PROFILE@BATCH`, a run (id or beginning of it), a batch (id or beginning of it) with runs of one profile only.
+    `PROFILE@baseline` (what the profile is held against on the box of its latest run), `PROFILE@BATCH`, a run (id or
+    beginning of it), a batch (id or beginning of it) with runs of one profile only.
 
     Raises:
         UnknownRunError: nothing has that name, or it stands for several profiles.
@@ -60,12 +61,12 @@ def select(store: Store, name: str) -> Selection:
     if name.partition("~")[0] == "latest":
         return Selection(name, (store.run(name),))
     if found := store.runs(profile=name, status="done"):
-        return _with_rounds(name, found)
+        return selection_of(name, found)
     profile, at, batch = name.rpartition("@")
     if at and batch == BASELINE:
-        return _with_rounds(name, _baseline(store, profile))
+        return selection_of(name, _baseline(store, profile))
     if at and (found := [run for run in _of_batch(store, batch) if run.profile == profile]):
-        return _with_rounds(name, found)
+        return selection_of(name, found)
     ids = store.run_ids()
     if [run_id for run_id in ids if run_id.startswith(name)]:
         return Selection(name, (store.run(name),))
@@ -74,7 +75,7 @@ def select(store: Store, name: str) -> Selection:
         if len(profiles) > 1:
             choices = " or ".join(f"{profile}@{name}" for profile in profiles)
             raise UnknownRunError(name, f"this batch holds {len(profiles)} profiles", f"name one: {choices}")
-        return _with_rounds(name, found)
+        return selection_of(name, found)
     profiles = store.profiles()
     if name in profiles:
         raise UnknownRunError(name, "this profile has no finished run", f"name a run: gpubox results --profile {name}")
@@ -103,8 +104,13 @@ def latest_of_each(runs: Iterable[Run]) -> tuple[Run, ...]:
     return tuple(latest[workload] for workload in sorted(latest))
 
 
-def _with_rounds(name: str, runs: Sequence[Run]) -> Selection:
-    """Return the selection of the latest runs; `runs` are newest first."""
+def selection_of(name: str, runs: Sequence[Run]) -> Selection:
+    """Return the latest run of each workload, with the earlier rounds of its batch.
+
+    Args:
+        name: what they are called.
+        runs: newest first.
+    """
     latest = latest_of_each(runs)
     earlier = [
         run for run in runs if run.status == "done" and any(_same(run, one) and run is not one for one in latest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -94,10 +95,23 @@ def gpus_of(readings: Iterable[Reading], gpus: Collection[int] | None = None) ->
     return summarise_readings(gpu for gpu in every if gpus is None or gpu.index in gpus)
 
 
-def joules_per_token(
+@dataclass(frozen=True)
+class Energy:
+    """What generating tokens took of the GPUs.
+
+    Attributes:
+        joules: of one token.
+        watts: mean power of all the GPUs together while tokens were generated.
+    """
+
+    joules: float
+    watts: float
+
+
+def energy_of_tokens(
     samples: Iterable[Sample], readings: Sequence[Reading], gpus: Collection[int] | None = None
-) -> float | None:
-    """Return the energy that GPUs took to generate a token, averaged over the valid samples; None where it is not known.
+) -> Energy | None:
+    """Return what GPUs took to generate a token, averaged over the valid samples; None where it is not known.
 
     The power of the GPUs, linear between two readings, is integrated from the first token of each sample to its end.
 
@@ -107,7 +121,7 @@ def joules_per_token(
         gpus: indices of the GPUs that the profile uses; None for all.
     """
     power = [(reading.at, watts) for reading in readings if (watts := _watts(reading, gpus)) is not None]
-    energy, tokens = 0.0, 0
+    energy, tokens, seconds = 0.0, 0, 0.0
     for sample in samples:
         if not sample.valid or sample.ttft_ms is None or sample.delivered_n < 2:
             continue
@@ -116,7 +130,8 @@ def joules_per_token(
         if taken is not None:
             energy += taken
             tokens += sample.delivered_n - 1
-    return energy / tokens if tokens else None
+            seconds += (sample.e2e_ms - sample.ttft_ms) / 1e3
+    return Energy(energy / tokens, energy / seconds) if tokens and seconds else None
 
 
 def joules(power: Sequence[tuple[float, float]], begin: float, end: float) -> float | None:
