@@ -31,15 +31,18 @@ class End:
 
     Attributes:
         box: its name.
-        outcome: `switched`, `rolled back`, `failed`, `refused`, `planned`, `prewarmed`, or `unreachable`.
+        outcome: `switched`, `rolled back`, `failed`, `refused`, `planned`, `prewarmed`, `unreachable`, or `unknown` where
+            gpubox itself failed on it.
         text: in words.
         seconds: from the request to the end.
+        active: the profiles that serve there now; None where the box did not say so.
     """
 
     box: str
     outcome: str
     text: str
     seconds: float
+    active: list[str] | None = None
 
     @property
     def good(self) -> bool:
@@ -90,7 +93,7 @@ def ask_switch(connection: BoxConnection, profile: str, options: Sequence[str], 
             words = ["follow", identity]
             time.sleep(RECONNECT_S)
             continue
-        return End(connection.name, end["outcome"], end["text"], time.monotonic() - begun)
+        return End(connection.name, end["outcome"], end["text"], time.monotonic() - begun, end.get("active"))
 
 
 def ask_prewarm(connection: BoxConnection, profile: str, rate_mb: float, on_event: OnEvent) -> End:

@@ -90,9 +90,10 @@ class SshBox:
         said = [line if isinstance(line, str) else json.dumps(line) for line in lines]
         self.answers[verb] = Answer(said, delay_s, status)
 
-    def ends(self, outcome: str, text: str, delay_s: float = 0.0) -> None:
-        """Tell how a switch ends there."""
-        end = {"event": "end", "outcome": outcome, "text": text, "id": "x"}
+    def ends(self, outcome: str, text: str, active: list[str] | None = None, delay_s: float = 0.0) -> None:
+        """Tell how a switch ends there, and what serves then."""
+        end: dict[str, Any] = {"event": "end", "outcome": outcome, "text": text, "id": "x"}
+        end |= {} if active is None else {"active": active}
         self.says("switch", {"event": "begin", "id": "x"}, end, delay_s=delay_s, status=int(outcome != "switched"))
 
     def _accept(self) -> None:

@@ -2,7 +2,8 @@
 
 The box does it by itself: a lost connection, Ctrl-C or a closed laptop change nothing, and a box that loses power ends the
 switch when it is back. What served beside the profile on other GPUs and ports goes on. Several boxes are switched one
-after the other, or --batch at a time; the first failure stops the rest.
+after the other, or --batch at a time; after a failure the rest are left untouched, unless --keep-going says otherwise. The
+exit status is 1 where one does not serve the profile in the end.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gpubox.box_switch import End
 
@@ -55,12 +56,15 @@ def run(args: argparse.Namespace) -> int:
     progress = BoxProgress(several=len(hosts) > 1)
     ends: list[End] = []
     waiting = list(hosts)
+    batch: list[str] = []
     try:
         while waiting and (args.keep_going or all(end.good for end in ends)):
             batch, waiting = waiting[: max(args.batch, 1)], waiting[max(args.batch, 1) :]
             ends += _switch_batch({name: hosts[name] for name in batch}, args, progress)
     except KeyboardInterrupt:
-        progress.say("the switch goes on there; `gpubox switch` again tells when it has ended")
+        progress.say(f"the switch goes on on {', '.join(batch)}; `gpubox switch` again tells when it has ended")
+        if waiting:
+            progress.say(f"untouched: {', '.join(waiting)}")
         raise
     finally:
         progress.close()
@@ -74,10 +78,6 @@ def _switch_batch(
 ) -> list[End]:
     from threading import Thread
 
-    from gpubox.box_connection import BoxConnection
-    from gpubox.box_switch import End, ask_switch
-    from gpubox.errors import BoxError
-
     words = [f"--prewarm={args.prewarm}", f"--prewarm-rate={args.rate:g}", f"--watch={args.watch:g}"]
     words += [f"--timeout={args.timeout:g}"] if args.timeout is not None else []
     words += ["--dry-run"] if args.dry_run else []
@@ -85,11 +85,7 @@ def _switch_batch(
     words += ["--ignore-plan"] if args.ignore_plan else []
 
     def one(name: str) -> End:
-        try:
-            with BoxConnection(name, hosts[name]) as connection:
-                return ask_switch(connection, args.profile, words, lambda event: progress.event(name, event))
-        except BoxError as error:
-            return End(name, "unreachable", str(error), 0.0)
+        return _switch_one(name, hosts[name], args.profile, words, lambda event: progress.event(name, event))
 
     if len(hosts) == 1:
         return [one(name) for name in hosts]
@@ -103,24 +99,67 @@ def _switch_batch(
     return [ends[name] for name in hosts]
 
 
+def _switch_one(
+    name: str,
+    variables: Mapping[str, Any],
+    profile: str,
+    words: Sequence[str],
+    on_event: Callable[[dict[str, Any]], None],
+) -> End:
+    """Switch one box; whatever goes wrong is that box's end alone."""
+    import time
+    import traceback
+
+    from gpubox.box_connection import BoxConnection
+    from gpubox.box_switch import End, ask_switch
+    from gpubox.errors import BoxError
+
+    begun = time.monotonic()
+    try:
+        with BoxConnection(name, variables) as connection:
+            return ask_switch(connection, profile, words, on_event)
+    except BoxError as error:
+        return End(name, "unreachable", str(error).removeprefix(f"{name}: "), time.monotonic() - begun)
+    except Exception as error:  # noqa: BLE001  # the other boxes' ends have to be told
+        traceback.print_exc()
+        fault = f"gpubox failed on it: {type(error).__name__}: {error}; see gpubox status {name}"
+        return End(name, "unknown", fault, time.monotonic() - begun)
+
+
 def _report(ends: list[End], untouched: list[str], args: argparse.Namespace) -> int:
     import sys
     from dataclasses import asdict
 
+    from gpubox.cli import BUG, EXIT_BUG
+
+    several = len(ends) + len(untouched) > 1
     if args.json:
         print(json.dumps({"profile": args.profile, "boxes": [asdict(end) for end in ends], "untouched": untouched}))
-    elif len(ends) + len(untouched) > 1:
-        from gpubox.cli.tables import print_table
-
-        rows = [(end.box, end.outcome, f"{end.seconds:.1f}", end.text.partition("\n")[0]) for end in ends]
-        print_table(
-            ["BOX", "OUTCOME", "SECONDS", ""],
-            [*rows, *((name, "untouched", "-", "") for name in untouched)],
-            numbers=[2],
-        )
+    elif several:
+        _show_table(ends, untouched)
     for end in ends:
-        if not end.good and not args.json:
+        if args.json:
+            continue
+        if not end.good:
             print(f"gpubox: {end.box}: {end.text}", file=sys.stderr)
-        elif len(ends) + len(untouched) == 1 and not args.json:
-            print(end.text if end.outcome == "planned" else f"{end.box}: {end.text} ({end.seconds:.1f} s)")
+        elif end.outcome == "planned":
+            print(f"\n{end.box}:\n{end.text}" if several else end.text)
+        elif not several:
+            print(f"{end.box}: {end.text} ({end.seconds:.1f} s)")
+    if any(end.outcome == "unknown" for end in ends):
+        print(BUG, file=sys.stderr)
+        return EXIT_BUG
     return 0 if all(end.good for end in ends) and not untouched else 1
+
+
+def _show_table(ends: Sequence[End], untouched: Sequence[str]) -> None:
+    """Print what became of each box, and what serves there as far as it said so."""
+    from gpubox.cli.tables import print_table
+
+    rows = []
+    for end in ends:
+        serves = "-" if end.active is None else ", ".join(end.active) or "NOTHING"
+        words = "" if end.outcome in {"switched", "planned"} else end.text.partition("\n")[0]
+        rows.append((end.box, end.outcome, serves, f"{end.seconds:.1f}", words))
+    rows += [(name, "untouched", "-", "-", "") for name in untouched]
+    print_table(["BOX", "OUTCOME", "SERVES", "SECONDS", ""], rows, numbers=[3])

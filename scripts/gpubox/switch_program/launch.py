@@ -74,11 +74,13 @@ def follow_switch(paths: Paths, identity: str) -> Iterator[dict[str, Any]]:
         yield event
     if ended:
         return
-    switch = StateFile(paths.state).read().switch
+    state = StateFile(paths.state).read()
+    switch = state.switch
     if switch is None or switch.id != identity or not switch.outcome:
         remedy = f"see journalctl -t {LOG_TAG}"
         raise GpuboxError(identity, "this switch has ended without a word", remedy)
-    yield {"event": "end", "outcome": switch.outcome, "text": switch.summary, "id": identity}
+    active = sorted(state.active)
+    yield {"event": "end", "outcome": switch.outcome, "text": switch.summary, "id": identity, "active": active}
 
 
 def _alive(paths: Paths, identity: str) -> Iterator[bool]:
