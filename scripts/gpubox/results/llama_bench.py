@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from gpubox.results.llama_settings import build, gpu_names, settings, threads
 from gpubox.results.metrics import PP, TG
 
 if TYPE_CHECKING:
@@ -16,28 +18,20 @@ if TYPE_CHECKING:
 
     Measured = tuple[Run, Sequence[Sample]]
 
-# llama-bench's names of what a profile's `server` map calls as the servers do.
-SERVER_FIELDS = {
-    "n_batch": "batch_size",
-    "n_ubatch": "ubatch_size",
-    "n_threads": "threads",
-    "type_k": "cache_type_k",
-    "type_v": "cache_type_v",
-    "n_gpu_layers": "n_gpu_layers",
-    "split_mode": "split_mode",
-    "mla_attn": "mla_use",
-    "attn_max_batch": "attention_max_batch",
-    "tensor_split": "tensor_split",
-}
-
-# The columns of its SQL and their types, as it gives them.
+# The columns of its SQL and their types, in its order; `n_depth` is llama.cpp's alone.
 SQL_COLUMNS = {
-    "build_commit": "TEXT", "build_number": "INTEGER", "cpu_info": "TEXT", "gpu_info": "TEXT",
-    "model_filename": "TEXT", "model_type": "TEXT", "model_size": "INTEGER", "model_n_params": "INTEGER",
-    "n_batch": "INTEGER", "n_ubatch": "INTEGER", "n_threads": "INTEGER", "type_k": "TEXT", "type_v": "TEXT",
-    "n_gpu_layers": "INTEGER", "split_mode": "TEXT", "mla_attn": "INTEGER", "attn_max_batch": "INTEGER",
-    "tensor_split": "TEXT", "override_tensor": "TEXT", "n_prompt": "INTEGER", "n_gen": "INTEGER", "n_depth": "INTEGER",
-    "test_time": "TEXT", "avg_ns": "INTEGER", "stddev_ns": "INTEGER", "avg_ts": "REAL", "stddev_ts": "REAL",
+    "build_commit": "TEXT", "build_number": "INTEGER", "cuda": "INTEGER", "vulkan": "INTEGER", "kompute": "INTEGER",
+    "metal": "INTEGER", "sycl": "INTEGER", "rpc": "TEXT", "gpu_blas": "INTEGER", "blas": "INTEGER", "cpu_info": "TEXT",
+    "gpu_info": "TEXT", "model_filename": "TEXT", "model_type": "TEXT", "model_size": "INTEGER",
+    "model_n_params": "INTEGER", "n_batch": "INTEGER", "n_ubatch": "INTEGER", "n_threads": "INTEGER", "type_k": "TEXT",
+    "type_v": "TEXT", "n_gpu_layers": "INTEGER", "split_mode": "TEXT", "main_gpu": "INTEGER",
+    "no_kv_offload": "INTEGER", "flash_attn": "INTEGER", "mla_attn": "INTEGER", "attn_max_batch": "INTEGER",
+    "ser": "TEXT", "reuse": "INTEGER", "tensor_split": "TEXT", "use_mmap": "INTEGER", "embeddings": "INTEGER",
+    "repack": "INTEGER", "mqkv": "INTEGER", "muge": "INTEGER", "defer_experts": "INTEGER", "fused_moe": "INTEGER",
+    "grouped_er": "INTEGER", "no_fused_up_gate": "INTEGER", "use_thp": "INTEGER", "no_ooae": "INTEGER",
+    "rcache": "INTEGER", "sas": "INTEGER", "max_gpu": "INTEGER", "cuda_params": "TEXT", "override_tensor": "TEXT",
+    "n_prompt": "INTEGER", "n_gen": "INTEGER", "n_depth": "INTEGER", "test_time": "TEXT", "avg_ns": "INTEGER",
+    "stddev_ns": "INTEGER", "avg_ts": "REAL", "stddev_ts": "REAL", "test": "TEXT",
 }  # fmt: skip  # a table
 
 
@@ -85,35 +79,43 @@ def _elements(measured: Iterable[Measured]) -> Iterator[dict[str, Any]]:
 
 
 def _element(run: Run, metric: Metric, rates: Sequence[float], place: dict[str, int]) -> dict[str, Any]:
-    nanoseconds = [round(place["n_prompt" if metric is PP else "n_gen"] / rate * 1e9) for rate in rates]
-    server = run.profile_document.get("server", {})
-    return {
-        "build_commit": run.engine.get("commit", run.engine.get("build")),
-        "build_number": run.engine.get("version"),
+    count = place["n_prompt" if metric is PP else "n_gen"]
+    nanoseconds = [round(count / rate * 1e9) for rate in rates]
+    commit, number = build(run)
+    meta = run.model.get("meta") or {}
+    gpus = gpu_names(run)
+    cuda = None if gpus is None else bool(gpus)
+    depth = f"@pp{place['n_depth']}" if place["n_depth"] else ""
+    known = {
+        "build_commit": commit,
+        "build_number": number,
+        **dict.fromkeys(("cuda", "gpu_blas", "blas"), cuda),
+        **dict.fromkeys(("vulkan", "kompute", "metal", "sycl"), False),
+        "rpc": "0",
         "cpu_info": run.host.get("cpu"),
-        "gpu_info": run.host.get("gpus"),
+        "gpu_info": gpus,
         "model_filename": run.model.get("path"),
-        "model_type": run.model.get("type"),
-        "model_size": run.model.get("size"),
-        "model_n_params": run.model.get("n_params"),
-        **{theirs: server.get(ours) for theirs, ours in SERVER_FIELDS.items()},
-        "override_tensor": run.profile_document.get("override_tensor"),
+        "model_type": run.model.get("type") or run.model.get("name"),
+        "model_size": meta.get("size", run.model.get("size")),
+        "model_n_params": meta.get("n_params"),
+        "n_threads": threads(run, batch=metric is PP),
+        **settings(run),
         **place,
-        "test_time": run.started_at,
+        "test_time": f"{datetime.fromisoformat(run.started_at).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "avg_ns": round(fmean(nanoseconds)),
         "stddev_ns": round(stdev(nanoseconds)) if len(rates) > 1 else 0,
         "avg_ts": fmean(rates),
         "stddev_ts": stdev(rates) if len(rates) > 1 else 0.0,
-        "samples_ns": nanoseconds,
-        "samples_ts": list(rates),
+        "test": f"{'pp' if metric is PP else 'tg'}{count}{depth}",
     }
+    raw = {"samples_ns": nanoseconds, "samples_ts": list(rates)}
+    return {name: known[name] for name in SQL_COLUMNS} | raw
 
 
 def _literal(value: object) -> str:
-    """Return a SQL literal; lists are text, as llama-bench joins them."""
+    """Return a SQL literal."""
     if value is None:
         return "NULL"
     if isinstance(value, int | float):
-        return repr(value)
-    text = ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
-    return "'" + text.replace("'", "''") + "'"
+        return repr(int(value) if isinstance(value, bool) else value)
+    return "'" + str(value).replace("'", "''") + "'"

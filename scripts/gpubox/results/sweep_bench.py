@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from gpubox.results.llama_bench import answer_tokens, prompt_tokens
+from gpubox.results.llama_settings import settings, threads
 from gpubox.results.metrics import PP, TG
 from gpubox.results.serial import dumps
 
@@ -24,17 +25,17 @@ def sweep_bench(measured: Iterable[tuple[Run, Sequence[Sample]]]) -> Iterator[st
         pp, tg = PP.known(samples), TG.known(samples)
         if not pp or not tg:
             continue
-        server = run.profile_document.get("server", {})
+        server, told = run.profile_document.get("server", {}), settings(run)
         n_prompt, n_gen = prompt_tokens(run, samples), answer_tokens(run, samples)
         speed_pp, speed_tg = fmean(pp), fmean(tg)
         line = {
             "n_kv_max": server.get("ctx_size", run.engine.get("n_ctx")),
-            "n_batch": server.get("batch_size"),
-            "n_ubatch": server.get("ubatch_size"),
-            "flash_attn": server.get("flash_attn"),
-            "n_gpu_layers": server.get("n_gpu_layers"),
-            "n_threads": server.get("threads"),
-            "n_threads_batch": server.get("threads_batch"),
+            "n_batch": told["n_batch"],
+            "n_ubatch": told["n_ubatch"],
+            "flash_attn": None if told["flash_attn"] is None else int(told["flash_attn"]),
+            "n_gpu_layers": told["n_gpu_layers"],
+            "n_threads": threads(run, batch=False),
+            "n_threads_batch": threads(run, batch=True),
             "pp": n_prompt,
             "tg": n_gen,
             "n_kv": run.workload.depth,
