@@ -49,7 +49,7 @@ def fill(database: Path) -> None:
                 finished_at=at(number * 300 + 200),
                 flags=(),
             )
-            store.add(run, [sample(number, index, profile, noise, drafts=drafts) for index in range(REPS)])
+            store.add_all([(run, [sample(number, index, profile, noise, drafts=drafts) for index in range(REPS)])])
 
 
 def sample(number: int, index: int, profile: int, noise: random.Random, *, drafts: bool) -> Sample:

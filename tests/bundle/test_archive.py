@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -97,12 +98,16 @@ def test_the_command_shares_what_a_name_stands_for(tmp_path: Path) -> None:
     assert [run.id for run, _ in read_bundle(tmp_path / "mine.zip", "me")] == ["r1"]
 
 
-def changed(bundle: Path, name: str, text: str) -> Path:
-    """Return a bundle with another content of one of its files."""
+def changed(bundle: Path, contents: dict[str, str], *, digests: bool = True) -> Path:
+    """Return a bundle with another content of some of its files, or with more; without digests as once was usual."""
     other = bundle.with_name("other.zip")
     with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(other, "w") as new:
-        for item in old.namelist():
-            new.writestr(item, text if item == name else old.read(item))
+        texts: dict[str, str | bytes] = {item: old.read(item) for item in old.namelist()}
+        if not digests:
+            manifest = json.loads(texts["bundle.json"])
+            texts["bundle.json"] = json.dumps({key: value for key, value in manifest.items() if key != "sha256"})
+        for item, text in (texts | contents).items():
+            new.writestr(item, text)
     return other
 
 
@@ -124,9 +129,111 @@ def test_a_file_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}/none.zip: can't be read (No such file or directory); check the path"
 
 
+ANEW = "fetch it again, or let it be made anew with gpubox share"
+
+
 def test_a_bundle_of_a_newer_gpubox_is_refused(bundle: Path) -> None:
-    file = changed(bundle, "bundle.json", '{"format": 2, "gpubox": "9.0"}')
-    assert refusal(file) == "FILE: format: must be 1 (got 2); install gpubox 9.0 or newer"
+    for manifest, remedy in (
+        ('{"format": 2, "gpubox": "9.0"}', "install gpubox 9.0 or newer"),
+        ('{"format": 2}', "install gpubox of today or newer"),
+    ):
+        file = changed(bundle, {"bundle.json": manifest})
+        assert refusal(file) == f"FILE: format: must be 1 (got 2); {remedy}"
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_bundle_that_is_cut_off_is_refused(bundle: Path, share: float) -> None:
+    data = bundle.read_bytes()
+    bundle.write_bytes(data[: int(len(data) * share)])
+    assert refusal(bundle) == f"FILE: is cut off or damaged; {ANEW}"
+
+
+def test_a_bundle_with_a_flipped_byte_anywhere_is_refused_and_never_half_read(bundle: Path) -> None:
+    data = bundle.read_bytes()
+    whole = read_bundle(bundle, "kaz")
+    for place in range(0, len(data), 97):
+        bundle.write_bytes(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
+        try:
+            found = read_bundle(bundle, "kaz")
+        except GpuboxError as error:
+            assert str(bundle) in str(error)  # noqa: PT017  # some bytes mean nothing, such as a date
+        else:
+            assert found == whole
+
+
+def test_a_file_in_a_bundle_that_was_changed_added_or_taken_away_is_named(bundle: Path) -> None:
+    with zipfile.ZipFile(bundle) as archive:
+        records = archive.read("runs.jsonl").decode()
+    file = changed(bundle, {"runs.jsonl": records.replace('"status": "done"', '"status": "failed"'), "more.txt": "x"})
+    assert refusal(file) == (
+        f"FILE: runs.jsonl: was changed after it was written; {ANEW}\nFILE: more.txt: was added after it was written; {ANEW}"
+    )
+    with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            if name != "runs.jsonl":
+                new.writestr(name, old.read(name))
+    assert refusal(file) == f"FILE: runs.jsonl: was changed after it was written; {ANEW}"
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "logs/../../x", "..\\x", "C:x"])
+def test_a_path_that_leads_out_of_a_bundle_is_refused(bundle: Path, name: str) -> None:
+    file = changed(bundle, {name: "evil"})
+    got = json.dumps(name)
+    assert refusal(file) == f"FILE: holds a file whose path leads out of it (got {got}); make one with gpubox share"
+
+
+def test_of_a_bundle_that_is_refused_nothing_is_taken_in(bundle: Path) -> None:
+    console = Console(bundle.parent)
+    with zipfile.ZipFile(bundle) as archive:
+        records = archive.read("runs.jsonl").decode()
+    changed(bundle, {"runs.jsonl": records + '{"id": "r2"'}, digests=False)
+    done = console.run("import", "other.zip", "--db", "own.db")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("gpubox: other.zip: runs.jsonl: line 2: not a run as `gpubox export --format jsonl`")
+    assert done.stderr.endswith(f"; {ANEW}\n")
+    assert not (bundle.parent / "own.db").exists()
+
+
+def test_imported_under_another_name_the_runs_that_are_there_are_told_by_the_name_they_have(bundle: Path) -> None:
+    console = Console(bundle.parent)
+    console.run("import", "mtp.zip", "--as", "kaz", "--db", "own.db")
+    done = console.run("import", "mtp.zip", "--as", "mia", "--db", "own.db")
+    assert done.stdout == "0 runs taken in, 1 were there already: kaz/glm\n"
+
+
+def test_what_was_planted_in_records_profile_and_log_is_not_in_the_bundle(tmp_path: Path) -> None:
+    secrets = {
+        "host": "tower.home.arpa",
+        "user": "mia",
+        "address": "192.168.7.20",
+        "address6": "fd00:1:2::17",
+        "key": "topsecret-1",
+        "token": "hf_plantedplantedplanted",
+        "password": "topsecret-2",
+        "mail": "mia@example.org",
+    }
+    words = (
+        "see {user}@{host} or {host} at {address} [{address6}], /home/{user}/x, Bearer {key}, HF_TOKEN={token}, "
+        "https://{user}:{password}@{host}/x, {mail}"
+    ).format(**secrets)
+    run = replace(
+        RUN,
+        endpoint=f"ssh://{secrets['host']}/127.0.0.1:8000",
+        host={"hostname": secrets["host"], "note": words},
+        reason=words,
+        flags=(f"shared-box: {words}",),
+        model={"path": f"/home/{secrets['user']}/x.gguf", "token": secrets["key"]},
+        profile_document={"description": words, "server": {"alias": words}},
+        argv=("llama-server", "--api-key", secrets["key"], "--note", words),
+    )
+    samples = [replace(sample, extra={"answer": words, words: [words]}, faults=(words,)) for sample in SAMPLES]
+    log = tmp_path / "glm.log"
+    log.write_text(words + "\n")
+    write_bundle(tmp_path / "x.zip", [(run, samples)], {"glm": log})
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        everything = "".join(archive.read(name).decode() for name in archive.namelist())
+    found = {name for name, secret in secrets.items() if re.search(rf"(?<!\w){re.escape(secret)}", everything)}
+    assert found == set()
 
 
 @pytest.mark.parametrize(
@@ -141,4 +248,5 @@ def test_a_bundle_of_a_newer_gpubox_is_refused(bundle: Path) -> None:
 def test_a_record_that_gpubox_did_not_write_is_refused(bundle: Path, change: dict[str, object], message: str) -> None:
     with zipfile.ZipFile(bundle) as archive:
         record = json.loads(archive.read("runs.jsonl"))
-    assert refusal(changed(bundle, "runs.jsonl", json.dumps(record | change))) == message
+    file = changed(bundle, {"runs.jsonl": json.dumps(record | change)}, digests=False)
+    assert refusal(file) == f"{message}; {ANEW}"

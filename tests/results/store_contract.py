@@ -177,6 +177,17 @@ class StoreContract:
             assert store.samples(run.id) == [a_sample(0)]
             assert store.run(run.id).status == "done"
 
+    def test_runs_of_elsewhere_are_taken_in_once_and_all_or_none(self, url: str) -> None:
+        one, other = (a_run(name, status="done", finished_at=at(9)) for name in ("r1", "r2"))
+        with Store.open(url) as store:
+            assert store.add_all([(one, [a_sample(0)]), (one, [])]) == [True, False]
+            twice = [a_sample(0), a_sample(0)]  # what no database takes
+            with pytest.raises(IntegrityError):
+                store.add_all([(replace(other, id="r3"), []), (other, twice)])
+            assert store.run_ids() == ["r1"]
+            assert store.add_all([(one, []), (other, [])]) == [False, True]
+            assert store.samples("r1") == [a_sample(0)]
+
     def test_runs_are_found_newest_first_by_what_is_asked_for(self, url: str) -> None:
         other = replace(WORKLOAD, name="pp8192+tg128")
         with Store.open(url) as store:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import platform
+import re
 import zipfile
+import zlib
 from dataclasses import asdict, replace
+from hashlib import sha256
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -27,6 +32,11 @@ FORMAT = 1
 MANIFEST, RECORDS = "bundle.json", "runs.jsonl"
 MAX_BYTES = 1 << 30  # unpacked; 10,000 runs take a tenth of it
 LOG_LINES = 2000
+_ZIP = b"PK\x03\x04"
+_MAKE = "make one with gpubox share"
+_ANEW = "fetch it again, or let it be made anew with gpubox share"
+# What zipfile and its decompressors raise for bytes that are not what they were.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError, ValueError)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's earliest moment: equal contents make equal files
 
 
@@ -43,11 +53,8 @@ def write_bundle(file: Path, measured: Iterable[Measured], logs: Mapping[str, Pa
     """
     kept = list(measured)
     runs = [run for run, _ in kept]
-    redaction = Redaction(runs)
-    contents = {
-        MANIFEST: json.dumps({"format": FORMAT, "gpubox": __version__, "runs": [run.id for run in runs]}, indent=2),
-        RECORDS: "".join(json.dumps(redaction.value(json.loads(line))) + "\n" for line in jsonl(kept)),
-    }
+    redaction = Redaction(runs, hosts=[platform.node()], users=[getpass.getuser()])
+    contents = {RECORDS: "".join(json.dumps(redaction.value(json.loads(line))) + "\n" for line in jsonl(kept))}
     for run in runs:
         if run.profile and run.profile_document:
             document = redaction.value(run.profile_document)
@@ -59,10 +66,16 @@ def write_bundle(file: Path, measured: Iterable[Measured], logs: Mapping[str, Pa
         if log is not None and log.is_file():
             lines = log.read_text("utf-8", errors="replace").splitlines()[-LOG_LINES:]
             contents[f"logs/{_safe(log.name)}"] = "".join(f"{redaction.text(line)}\n" for line in lines)
+    manifest = {
+        "format": FORMAT,
+        "gpubox": __version__,
+        "runs": [run.id for run in runs],
+        "sha256": {name: sha256(text.encode()).hexdigest() for name, text in contents.items()},
+    }
     part = file.with_name(f"{file.name}.part")
     try:
         with zipfile.ZipFile(part, "w") as archive:
-            for name, text in contents.items():
+            for name, text in ({MANIFEST: json.dumps(manifest, indent=2)} | contents).items():
                 archive.writestr(zipfile.ZipInfo(name, EPOCH), text, zipfile.ZIP_DEFLATED)
         part.replace(file)
     except OSError as error:
@@ -74,34 +87,90 @@ def write_bundle(file: Path, measured: Iterable[Measured], logs: Mapping[str, Pa
 def read_bundle(file: Path, label: str) -> list[tuple[Run, list[Sample]]]:
     """Return the runs of a bundle; their profiles, batches and hosts carry the label, so that they mix with nobody's.
 
+    All of it is read and checked before anything is returned; nothing is unpacked into files.
+
     Args:
         file: the archive.
         label: whose runs they are.
 
     Raises:
         GpuboxError: the file can't be read.
-        DocumentError: it is no bundle, a newer gpubox made it, or a record in it is not one.
+        DocumentError: it is no bundle, is damaged, was changed, a newer gpubox made it, or a record in it is not one.
     """
     place = str(file)
     try:
-        with zipfile.ZipFile(file) as archive:
-            if sum(item.file_size for item in archive.infolist()) > MAX_BYTES:
-                raise DocumentError([Fault(place, "", f"holds more than {MAX_BYTES >> 30} GiB")])
-            manifest = json.loads(archive.read(MANIFEST))
-            records = archive.read(RECORDS).decode()
+        with file.open("rb") as opened:
+            whole = zipfile.is_zipfile(opened)
+            opened.seek(0)
+            start = opened.read(len(_ZIP))
     except OSError as error:
         raise GpuboxError(place, f"can't be read ({error.strerror})", "check the path") from error
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        remedy = "make one with gpubox share"
-        raise DocumentError([Fault(place, "", "is not a bundle of gpubox", remedy=remedy)]) from error
-    made = manifest.get("format") if isinstance(manifest, dict) else None
-    if made != FORMAT:
-        remedy = f"install gpubox {manifest['gpubox']} or newer" if isinstance(made, int) else ""
-        raise DocumentError([Fault(place, "format", f"must be {FORMAT}", got=json.dumps(made), remedy=remedy)])
+    if not whole:
+        if start == _ZIP:
+            raise DocumentError([Fault(place, "", "is cut off or damaged", remedy=_ANEW)])
+        raise DocumentError([Fault(place, "", "is not a bundle of gpubox", remedy=_MAKE)])
+    try:
+        contents = _contents(place, file)
+    except _DAMAGES as error:
+        raise DocumentError([Fault(place, "", f"is damaged ({error})", remedy=_ANEW)]) from error
+    manifest = _manifest(place, contents)
+    _check_unchanged(place, manifest, contents)
+    try:
+        records = contents[RECORDS].decode()
+    except (KeyError, UnicodeDecodeError) as error:
+        raise DocumentError([Fault(place, RECORDS, "is missing or no text", remedy=_ANEW)]) from error
+    where = f"{place}: {RECORDS}"
     return [
-        (_labelled(_checked(run, samples, f"{place}: {RECORDS}"), label), samples)
-        for run, samples in read_jsonl(records.splitlines(), f"{place}: {RECORDS}")
+        (_labelled(_checked(run, samples, where), label), samples)
+        for run, samples in read_jsonl(records.splitlines(), where, remedy=_ANEW)
     ]
+
+
+def _contents(place: str, file: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(file) as archive:
+        items = archive.infolist()
+        for item in items:
+            if (
+                item.filename.startswith(("/", "\\"))
+                or ".." in re.split(r"[/\\]", item.filename)
+                or ":" in item.filename
+            ):
+                fault = "holds a file whose path leads out of it"
+                raise DocumentError([Fault(place, "", fault, got=json.dumps(item.filename), remedy=_MAKE)])
+        if sum(item.file_size for item in items) > MAX_BYTES:
+            raise DocumentError([Fault(place, "", f"holds more than {MAX_BYTES >> 30} GiB", remedy=_MAKE)])
+        return {item.filename: archive.read(item) for item in items}
+
+
+def _manifest(place: str, contents: Mapping[str, bytes]) -> dict[str, Any]:
+    try:
+        manifest = json.loads(contents[MANIFEST])
+        made = manifest["format"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DocumentError([Fault(place, "", "is not a bundle of gpubox", remedy=_MAKE)]) from error
+    if made != FORMAT:
+        newer = f"install gpubox {manifest.get('gpubox', 'of today')} or newer" if isinstance(made, int) else _MAKE
+        raise DocumentError([Fault(place, "format", f"must be {FORMAT}", got=json.dumps(made), remedy=newer)])
+    return dict(manifest)
+
+
+def _check_unchanged(place: str, manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
+    """Refuse what is not as it was written. Bundles of before the digests have none."""
+    digests = manifest.get("sha256")
+    if not isinstance(digests, dict):
+        return
+    faults = [
+        Fault(place, name, "was changed after it was written", remedy=_ANEW)
+        for name, digest in digests.items()
+        if name not in contents or sha256(contents[name]).hexdigest() != digest
+    ]
+    faults += [
+        Fault(place, name, "was added after it was written", remedy=_ANEW)
+        for name in contents
+        if name not in digests and name != MANIFEST
+    ]
+    if faults:
+        raise DocumentError(faults)
 
 
 _RUN, _SAMPLES = TypeAdapter(Run), TypeAdapter(list[Sample])
@@ -115,10 +184,14 @@ def _checked(run: Run, samples: list[Sample], place: str) -> Run:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise DocumentError([Fault(place, field, f"is not as gpubox writes it ({first['msg']})")]) from error
+        raise DocumentError(
+            [Fault(place, field, f"is not as gpubox writes it ({first['msg']})", remedy=_ANEW)]
+        ) from error
     for name in (run.id, run.batch, run.profile or "", run.workload.name, run.endpoint):
         if not name.isprintable():
-            raise DocumentError([Fault(place, "", "a name holds control characters", got=json.dumps(name))])
+            raise DocumentError(
+                [Fault(place, "", "a name holds control characters", got=json.dumps(name), remedy=_ANEW)]
+            )
     return run
 
 

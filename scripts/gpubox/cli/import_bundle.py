@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
     label = args.label or args.bundle.stem
     measured = read_bundle(args.bundle, label)
     with Store.open(args.db) as store:
-        new = [store.add(run, samples) for run, samples in measured].count(True)
-    profiles = sorted({run.profile or run.endpoint for run, _ in measured})
+        new = store.add_all(measured).count(True)
+        # By the names that they have here: who imported them before may have called them otherwise.
+        kept = [store.run(run.id) for run, _ in measured]
+    profiles = sorted({run.profile or run.endpoint for run in kept})
     print(f"{new} runs taken in, {len(measured) - new} were there already: {', '.join(profiles)}")
     return 0

@@ -30,12 +30,13 @@ def jsonl(measured: Iterable[Measured]) -> Iterator[str]:
         yield dumps(asdict(run) | {"samples": [asdict(sample) for sample in samples]}) + "\n"
 
 
-def read_jsonl(lines: Iterable[str], file: str) -> Iterator[tuple[Run, list[Sample]]]:
+def read_jsonl(lines: Iterable[str], file: str, remedy: str = "") -> Iterator[tuple[Run, list[Sample]]]:
     """Read what `jsonl` wrote; empty lines are skipped.
 
     Args:
         lines: of the file.
         file: its name, for errors.
+        remedy: what to do about a line that is none.
 
     Raises:
         DocumentError: a line that is not a run.
@@ -48,7 +49,7 @@ def read_jsonl(lines: Iterable[str], file: str) -> Iterator[tuple[Run, list[Samp
                 yield Run(workload=Workload(**entry.pop("workload")), **_tuples(entry, Run)), samples
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 what = f"not a run as `gpubox export --format jsonl` writes it ({type(error).__name__}: {error})"
-                raise DocumentError([Fault(file, f"line {number}", what)]) from error
+                raise DocumentError([Fault(file, f"line {number}", what, remedy=remedy)]) from error
 
 
 def samples_csv(measured: Iterable[Measured]) -> Iterator[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from sqlalchemy import RowMapping
+    from sqlalchemy import Connection, RowMapping
 
     from gpubox.record import Run, RunStatus, Sample
 
@@ -140,11 +140,17 @@ class Store:
         with self._database.writing() as connection:
             connection.execute(endings.insert().values(row))
 
-    def add(self, run: Run, measured: Sequence[Sample]) -> bool:
-        """Write a whole run that was measured elsewhere, in one transaction; return False where its id is known.
+    def add_all(self, measured: Iterable[tuple[Run, Sequence[Sample]]]) -> list[bool]:
+        """Write whole runs that were measured elsewhere, all or none; return for each whether its id was new.
 
         A run without an end is kept as interrupted.
         """
+        with self._database.writing() as connection:
+            return [self._add(connection, run, samples) for run, samples in measured]
+
+    def _add(self, connection: Connection, run: Run, measured: Sequence[Sample]) -> bool:
+        if connection.scalar(select(runs.c.id).where(runs.c.id == run.id)) is not None:
+            return False
         ending = {
             "run_id": run.id,
             "status": "interrupted" if run.status == "running" else run.status,
@@ -152,13 +158,10 @@ class Store:
             "reason": run.reason,
             "flags": None,
         }
-        with self._database.writing() as connection:
-            if connection.scalar(select(runs.c.id).where(runs.c.id == run.id)) is not None:
-                return False
-            connection.execute(runs.insert().values(row_of_run(run, self._here)))
-            if measured:
-                connection.execute(samples.insert(), [row_of_sample(run.id, sample) for sample in measured])
-            connection.execute(endings.insert().values(ending))
+        connection.execute(runs.insert().values(row_of_run(run, self._here)))
+        if measured:
+            connection.execute(samples.insert(), [row_of_sample(run.id, sample) for sample in measured])
+        connection.execute(endings.insert().values(ending))
         return True
 
     def runs(
