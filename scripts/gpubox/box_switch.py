@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gpubox.box_answer import check_status
 from gpubox.errors import BoxError, ConnectionLostError
 from gpubox.switch_program.launch import new_identity
 
@@ -105,20 +104,6 @@ def ask_prewarm(connection: BoxConnection, profile: str, rate_mb: float, on_even
     begun = time.monotonic()
     end = _to_end(connection, ["prewarm", profile, f"--rate={rate_mb:g}"], on_event)
     return End(connection.name, end["outcome"], end["text"], time.monotonic() - begun)
-
-
-def ask_status(connection: BoxConnection) -> dict[str, Any]:
-    """Return the status of a box, as `gpubox.switch_program.box.status` does.
-
-    Raises:
-        BoxError: the box can't be reached, its program can't tell, or it answers otherwise than this version's.
-    """
-    printed = list(connection.lines(["python3", "-ISB", PROGRAM, "status"])) or ["{}"]
-    try:
-        answer = json.loads(printed[-1])
-    except ValueError:
-        answer = printed[-1]
-    return check_status(connection.name, answer)
 
 
 def _to_end(connection: BoxConnection, words: Sequence[str], on_event: OnEvent) -> dict[str, Any]:

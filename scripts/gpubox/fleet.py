@@ -11,8 +11,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from gpubox.box_connection import BoxConnection
-from gpubox.box_switch import ask_status
+from gpubox.box_facts import ask_status
 from gpubox.errors import BoxError, GpuboxError
 from gpubox.profile_files import load_profile
 
@@ -82,8 +81,7 @@ def _ask_some(todo: SimpleQueue[tuple[str, Mapping[str, Any]]], answers: SimpleQ
 
 def _ask(name: str, variables: Mapping[str, Any]) -> BoxStatus:
     try:
-        with BoxConnection(name, variables) as connection:
-            status = ask_status(connection)
+        status = ask_status(name, variables)
         return BoxStatus(name, status, tuple(_drift(status)))
     except BoxError as error:
         return BoxStatus(name, fault=error.fault)

@@ -41,11 +41,9 @@ def run(args: argparse.Namespace) -> int:
     ((name, variables),) = host_variables([args.host], profiles_folder().parent).items()
     active = [args.profile]
     if not args.profile:
-        from gpubox.box_connection import BoxConnection
-        from gpubox.box_switch import ask_status
+        from gpubox.box_facts import ask_status
 
-        with BoxConnection(name, variables) as connection:
-            active = list(ask_status(connection)["active"])
+        active = list(ask_status(name, variables)["active"])
     if not active:
         raise BoxError(name, "serves nothing", f"gpubox switch PROFILE --host {name}")
     found = [endpoint_settings(load_profile(profile), name, variables, args.local_port) for profile in active]
