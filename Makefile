@@ -52,7 +52,7 @@ e2e-page: $(VENV)/.browser ## the HTML page in Chromium, with axe-core (half a m
 	@$(BIN)/python -m pytest -m browser
 
 e2e-switch: $(VENV)/.dev ## every step of a switch times every fault, on a box (root; ten minutes)
-	@$(BIN)/python -m pytest -m e2e tests/e2e/test_switch.py
+	@$(BIN)/python -m pytest -m e2e tests/e2e/test_switch*.py
 
 e2e-soak: $(VENV)/.dev ## switches under random faults, watched on the box: make e2e-soak MINUTES=60 SEED=1 (root)
 	@PYTHONPATH=tests $(BIN)/python -m soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))

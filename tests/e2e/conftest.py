@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.switch_matrix import Matrix
+from e2e.switching import SwitchingBox
 from lab.errors import MirrorError
 from lab.lab import PODMAN, Lab, Saved
 from lab.release import TRIXIE
@@ -61,3 +63,30 @@ def saved_box(boxes: Callable[..., list[Box]]) -> Callable[[Saved], Box]:
 def box_with_podman(saved_box: Callable[[Saved], Box]) -> Box:
     """A Debian 13 with its own Podman and nothing else."""
     return saved_box(PODMAN)
+
+
+@pytest.fixture(scope="session")
+def matrix(request: pytest.FixtureRequest) -> Iterator[Matrix]:
+    """What came of each switch that a fault met; printed at the end."""
+    made = Matrix()
+    yield made
+    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    assert reporter
+    reporter.write_line("")
+    for row in [("FAULT", "STEP", "OUTCOME", "SERVES"), *made.rows]:
+        reporter.write_line(f"{row[0]:34} {row[1]:10} {row[2]:12} {row[3]}")
+
+
+@pytest.fixture(scope="session")
+def switching_box(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchingBox]:
+    """The box that all tests of a switch share."""
+    made = SwitchingBox(lab, tmp_path_factory.mktemp("operator"))
+    yield made
+    lab.remove(made.box)
+
+
+@pytest.fixture
+def there(switching_box: SwitchingBox) -> SwitchingBox:
+    """The shared box, on which `one` serves."""
+    switching_box.reset()
+    return switching_box
