@@ -30,6 +30,7 @@ def box_profile(
         verdict: why the planner says that it does not fit; empty where it does not say so.
     """
     profile = loaded.profile
+    files = model_files(loaded, box)
     return BoxProfile(
         name=loaded.name,
         hash=loaded.hash,
@@ -40,7 +41,8 @@ def box_profile(
         conflicts=[service.removesuffix(".service") for service in deployment.conflicts],
         image=deployment.image,
         argv=list(deployment.argv),
-        models=model_files(loaded, box),
+        models=list(files),
+        sha256={path: sha256 for path, sha256 in files.items() if sha256},
         start_timeout_s=profile.health.start_timeout,
         stop_timeout_s=profile.health.stop_timeout,
         api_key_file=profile.security.api_key_file or "",
@@ -48,10 +50,11 @@ def box_profile(
     )
 
 
-def model_files(loaded: LoadedProfile, box: Box) -> list[str]:
-    """Return the paths on a box of all files of a profile's model."""
+def model_files(loaded: LoadedProfile, box: Box) -> dict[str, str | None]:
+    """Return the paths on a box of all files of a profile's model, each with the SHA-256 that the profile wants."""
     model = loaded.profile.model
     if model.path is not None:
-        return [model.path]
+        return {model.path: model.sha256}
     mount, _ = model_mount(model, box)
-    return [f"{mount.source}/snapshots/{model.revision}/{file.name}" for file in model.files or ()]
+    folder = f"{mount.source}/snapshots/{model.revision}"
+    return {f"{folder}/{file.name}": file.sha256 for file in model.files or ()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -31,7 +32,7 @@ USER 65534
 ENTRYPOINT ["/usr/bin/python3", "-ISB", "/opt/stand_in_engine.py"]
 """
 PROFILE = """
-model: {{path: /srv/models/{model}.gguf}}
+model: {{path: /srv/models/{model}.gguf, sha256: {sha256}}}
 engine: {{name: llama_cpp, image: localhost/{model}:e2e}}
 gpus: [{gpu}]
 port: {port}
@@ -77,8 +78,9 @@ class SwitchingBox:
             box.put(tiny, f"/srv/models/{name}.gguf")
         self.operator = Operator(folder, box)
         self.operator.variables = {"gpubox_image": IMAGE}
+        sha256 = hashlib.sha256(tiny.read_bytes()).hexdigest()
         for name, (gpu, port) in PROFILES.items():
-            text = PROFILE.format(model=name, gpu=gpu, port=port, start_timeout=30)
+            text = PROFILE.format(model=name, sha256=sha256, gpu=gpu, port=port, start_timeout=30)
             self.operator.profile(name, text)
         self.operator.declare(list(PROFILES), ["one"])
         self.operator.play("profiles.yml", "-e", "model_profiles_wait=true")

@@ -54,6 +54,20 @@ def test_what_a_verification_refused_is_fetched_again(box: Box, originals: Path)
     assert box.snapshot("org/open", "a.gguf").read_bytes() == (originals / "a.gguf").read_bytes()
 
 
+def test_a_file_in_place_of_the_checked_one_is_hashed(box: Box, hub: Hub) -> None:
+    box.wants(model("org/open", "a.gguf"))
+    box.run("fetch")
+    blob = box.snapshot("org/open", "a.gguf").resolve()
+    stat = blob.stat()
+    blob.rename(blob.with_name("aside"))  # keeps its inode, so that the other one has another
+    blob.write_bytes(b"x" * stat.st_size)
+    os.utime(blob, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    found = hashlib.sha256(blob.read_bytes()).hexdigest()
+    expected = hub.etag(hub.repositories["org/open"], "a.gguf")
+    fault = f"org/open/a.gguf: wrong bytes (SHA-256 {found}, expected {expected}); run models.yml to fetch it again\n"
+    assert box.run("verify", "--quick") == (1, "", fault)
+
+
 def test_a_touched_file_is_hashed_and_trusted_again(box: Box) -> None:
     box.wants(model("org/open", "a.gguf"))
     box.run("fetch")

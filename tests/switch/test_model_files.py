@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from gpubox.errors import ModelFileError
-from gpubox.switch_program.model_files import all_parts, check, hashed
+from gpubox.switch_program.model_files import Record, all_parts, check, hashed, identity_fault, verified
 
 
-def cached(folder: Path, **record: int) -> Path:
+def cached(folder: Path, **record: int | str) -> Path:
     """A file as the Hugging Face cache holds it, with a record of its check."""
     blob = folder / "models--org--name" / "blobs" / "abc"
     link = folder / "models--org--name" / "snapshots" / "rev" / "x.gguf"
@@ -69,3 +69,41 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert fault(tmp_path / "x.gguf") == "can't be read: No such file or directory; run playbooks/models.yml"
+
+
+@pytest.mark.parametrize(
+    ("record", "sha256", "fault"),
+    [
+        ({}, "0" * 64, ""),
+        ({}, "", ""),
+        ({"inode": 1}, "", "is another file than the one whose hash was checked; run playbooks/models.yml"),
+        (
+            {"sha256": "a" * 64},
+            "b" * 64,
+            "had SHA-256 aaaaaaaaaaaa… when it was checked, and the profile wants bbbbbbbbbbbb…; run playbooks/models.yml",
+        ),
+    ],
+    ids=["as wanted", "no hash is wanted", "another file", "another hash"],
+)
+def test_a_verified_file_must_be_the_one_that_the_profile_wants(
+    tmp_path: Path, *, record: dict[str, int | str], sha256: str, fault: str
+) -> None:
+    assert identity_fault(cached(tmp_path, **record), sha256) == fault
+
+
+def test_a_file_that_nobody_verified_has_no_identity_to_differ(tmp_path: Path) -> None:
+    file = tmp_path / "x.gguf"
+    file.write_bytes(b"GGUF and more")
+    assert identity_fault(file, "b" * 64) == ""
+
+
+def test_a_file_outside_the_cache_has_its_record_with_those_of_its_kind(tmp_path: Path) -> None:
+    file, local = tmp_path / "x.gguf", tmp_path / "local-models.json"
+    file.write_bytes(b"GGUF and more")
+    assert verified(file, local) is None
+    local.write_text(json.dumps({str(file): {"sha256": "a" * 64, "size": 13, "mtime_ns": 5, "inode": 7}}))
+    assert verified(file, local) == Record("a" * 64, 13, 5, 7)
+    local.write_text(json.dumps({str(file): {"sha256": "a" * 64, "size": 13, "mtime_ns": 5}}))  # of an earlier version
+    assert verified(file, local) == Record("a" * 64, 13, 5, 0)
+    local.write_text("[]")
+    assert verified(file, local) is None

@@ -54,6 +54,7 @@ def test_a_profile_is_written_as_its_unit_says() -> None:
                 "GLM-5.2-GGUF-1.630bpw.gguf"
             )
         ],
+        sha256={},
         start_timeout_s=1800,
         stop_timeout_s=60,
         api_key_file="",

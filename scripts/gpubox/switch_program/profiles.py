@@ -30,6 +30,7 @@ class BoxProfile:
         image: as its unit names it.
         argv: of the server, without the program's name, as its unit has it.
         models: the files that it loads.
+        sha256: that the profile wants of them, by path; without those for which it names none.
         start_timeout_s: from start to the first good completion.
         stop_timeout_s: from SIGTERM to SIGKILL.
         api_key_file: on the box; empty without keys.
@@ -46,6 +47,7 @@ class BoxProfile:
     image: str
     argv: list[str]
     models: list[str]
+    sha256: dict[str, str]
     start_timeout_s: int
     stop_timeout_s: int
     api_key_file: str

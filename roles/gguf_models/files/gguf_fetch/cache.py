@@ -5,7 +5,7 @@ models--ORG--REPO/
   snapshots/COMMIT/NAME       a relative link to the blob: here it is whole and checked
   .gpubox/ETAG.part           bytes on their way
   .gpubox/ETAG.ranges         which of them are there, JSON
-  .gpubox/ETAG.verified       SHA-256, size and mtime of the checked blob, JSON
+  .gpubox/ETAG.verified       SHA-256, size, mtime and inode of the checked blob, JSON
 .locks/gpubox-fetch.lock      held by whoever writes; its text says who
 """
 
@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -26,22 +26,31 @@ from .ranges import ByteRanges
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import Self
 
     from .ranges import Range
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A blob as it was when its hash was right."""
+    """A blob as it was when its hash was right; `inode` is 0 where an earlier version wrote the record."""
 
     sha256: str
     size: int
     mtime_ns: int
+    inode: int = 0
+
+    @classmethod
+    def now(cls, path: Path, sha256: str) -> Self:
+        """Return the record of a file that has this hash."""
+        stat = path.stat()
+        return cls(sha256, stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
     def still_fits(self, path: Path) -> bool:
-        """Tell whether the file looks untouched since, by size and mtime."""
+        """Tell whether the file looks untouched since, by size, mtime and inode."""
         stat = path.stat()
-        return (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns)
+        same = (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns)
+        return same and self.inode in {0, stat.st_ino}
 
 
 class RepoCache:
@@ -70,9 +79,8 @@ class RepoCache:
     def verified(self, etag: str) -> Verified | None:
         """Return the record of a blob's check, or None where there is none to trust."""
         try:
-            record = json.loads(self.own(etag, "verified").read_text())
-            return Verified(record["sha256"], record["size"], record["mtime_ns"])
-        except (OSError, ValueError, KeyError):
+            return Verified(**json.loads(self.own(etag, "verified").read_text()))
+        except (OSError, ValueError, TypeError):
             return None
 
     def in_place(self, revision: str, name: str, sha256: str | None) -> bool:
@@ -86,12 +94,8 @@ class RepoCache:
     def publish(self, revision: str, name: str, etag: str, sha256: str) -> None:
         """Record that the blob is right, then link it into the snapshot; a crash between leaves nothing half-made."""
         blob = self.blob(etag)
-        stat = blob.stat()
         self.own(etag, "verified").parent.mkdir(exist_ok=True)
-        write_whole(
-            self.own(etag, "verified"),
-            json.dumps({"sha256": sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}),
-        )
+        write_whole(self.own(etag, "verified"), json.dumps(asdict(Verified.now(blob, sha256))))
         link = self.snapshot(revision, name)
         link.parent.mkdir(parents=True, exist_ok=True)
         target = os.path.relpath(blob, link.parent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from .cache import Verified, hash_file, write_whole
@@ -20,7 +20,7 @@ REMEDY = "put the model there, or mend model.path in the profile"
 def check_local_models(manifest: Manifest, *, rehash: bool = False) -> None:
     """Check that every model with a path is a GGUF, with the expected hash where the profile names one.
 
-    A hash is read once and remembered beside the manifest, with the file's size and mtime.
+    A hash is read once and remembered beside the manifest, with the file's size, mtime and inode.
 
     Raises:
         FetchError: all that is wrong, one fault a line.
@@ -48,7 +48,6 @@ def _check(model: LocalModel, known: Verified | None) -> Verified | None:
     try:
         with model.path.open("rb") as file:
             magic = file.read(4)
-        stat = model.path.stat()
     except OSError as exc:
         raise FetchError(place, exc.strerror or "can't be read", REMEDY) from None
     if magic != b"GGUF":
@@ -56,7 +55,8 @@ def _check(model: LocalModel, known: Verified | None) -> Verified | None:
     if model.sha256 is None:
         return None
     if known is None or not known.still_fits(model.path):
-        known = Verified(hash_file(model.path), stat.st_size, stat.st_mtime_ns)
+        before = Verified.now(model.path, "")  # a change while it is read must show
+        known = replace(before, sha256=hash_file(model.path))
     if known.sha256 != model.sha256:
         fault = f"wrong bytes (SHA-256 {known.sha256}, the profile expects {model.sha256})"
         raise FetchError(place, fault, "replace the file, or mend model.sha256 in the profile")
