@@ -90,3 +90,36 @@ def test_watching_asks_again(console: Console) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_watching_redraws_in_place_on_a_terminal(console: Console) -> None:
+    master, slave = pty.openpty()
+    environment = console.environment | {"TERM": "xterm", "COLUMNS": "200", "LINES": "30"}
+    argv = [str(GPUBOX), "status", "shut-box", "--watch", "0.1"]
+    process = subprocess.Popen(argv, cwd=console.folder, env=environment, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    try:
+        shown, end = "", time.monotonic() + 60
+        while shown.count("each 0.1 s") < 5:
+            assert time.monotonic() < end, shown
+            if select.select([master], [], [], 1)[0]:
+                shown += os.read(master, 65_536).decode(errors="replace")
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        os.close(master)
+    assert shown.count("can't be reached") >= 5
+    down = shown.count("\n") - shown.count("\x1b[1A")  # lines that it has gone down in all
+    assert 0 <= down <= 3
+
+
+def test_watching_prints_plain_tables_elsewhere(console: Console) -> None:
+    process = console.start("status", "shut-box", "--watch", "0.1")
+    try:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(4)]
+    finally:
+        process.kill()
+        process.communicate()
+    assert [line.split()[0] for line in lines] == ["BOX", "shut-box"] * 2
+    assert "\x1b" not in "".join(lines)

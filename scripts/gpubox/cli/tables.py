@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -32,33 +32,33 @@ def print_table(
     Returns:
         The optional columns that were left out for want of room.
     """
-    kept = list(rows)
-    shown = [index for index in range(len(heads)) if any(row[index] not in {"", "-"} for row in kept)]
-    console = _console()
-    left_out: set[int] = set()
-    table = _table(heads, kept, shown, numbers)
-    for index in optional:
-        if not console.is_terminal or _console(UNBOUNDED).measure(table).maximum <= console.width:
-            break
-        if index in shown:
-            left_out.add(index)
-            table = _table(heads, kept, [each for each in shown if each not in left_out], numbers)
+    table, left_out = _fitting(heads, list(rows), numbers, optional)
     _print(table)
-    return frozenset(left_out)
+    return left_out
 
 
 @contextmanager
-def growing_table(heads: Sequence[str]) -> Iterator[Callable[[Sequence[Sequence[str]]], None]]:
-    """Give a function that shows a table of these rows on a terminal, in place of the one that it showed before.
+def growing_table(
+    heads: Sequence[str], *, optional: Sequence[int] = (), stays: bool = False
+) -> Iterator[Callable[[Sequence[Sequence[str]], Sequence[str]], None] | None]:
+    """Give a function that shows a table of some rows, and lines below it, in place of what it showed before.
 
-    At the end it is gone, for the caller to print the final one. Elsewhere than on a terminal nothing is shown.
+    Elsewhere than on a terminal there is no such function, and the caller prints what is to last.
+
+    Args:
+        heads: the columns' names.
+        optional: as `print_table` takes them.
+        stays: whether what was shown last stays in the end; else it is gone, for the caller to print the final one.
     """
     console = _console()
     if not console.is_terminal:
-        yield lambda _rows: None
+        yield None
         return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield lambda rows: live.update(_table(heads, rows, range(len(heads)), ()), refresh=True)
+    with Live(console=console, auto_refresh=False, transient=not stays) as live:
+        yield lambda rows, lines: live.update(
+            Group(_fitting(heads, rows, (), optional)[0], *lines),
+            refresh=True,
+        )
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
@@ -69,6 +69,23 @@ def print_fields(fields: Mapping[str, object]) -> None:
     for name, value in fields.items():
         table.add_row(name, str(value))
     _print(table)
+
+
+def _fitting(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[int], optional: Sequence[int]
+) -> tuple[Table, frozenset[int]]:
+    """Return a table without what is empty, and on a terminal without the optional columns that it has no room for."""
+    shown = [index for index in range(len(heads)) if any(row[index] not in {"", "-"} for row in rows)]
+    console = _console()
+    left_out: set[int] = set()
+    table = _table(heads, rows, shown, numbers)
+    for index in optional:
+        if not console.is_terminal or _console(UNBOUNDED).measure(table).maximum <= console.width:
+            break
+        if index in shown:
+            left_out.add(index)
+            table = _table(heads, rows, [each for each in shown if each not in left_out], numbers)
+    return table, frozenset(left_out)
 
 
 def _table(
