@@ -17,7 +17,7 @@ from gpubox.box_fit import misfit
 from gpubox.box_profiles import deploy_all
 from gpubox.errors import GpuboxError
 from gpubox.profile_files import load_profile
-from gpubox.render import template_path, unit_filename, unit_of
+from gpubox.render import render, template_path, unit_filename, unit_of
 from gpubox.switch_profiles import box_profile
 
 DOCUMENTATION = """
@@ -55,7 +55,7 @@ options:
 RETURN = """
 _raw:
   description: >-
-    One dictionary a profile: name, file, template, unit (the template's variable), service, port, hash, active,
+    One dictionary a profile: name, file, dest (its path), content (its text), template, unit (the template's variable), service, port, hash, active,
     api_key_file, secret, switch (what the program that switches profiles needs to know).
   type: list
 """
@@ -81,6 +81,8 @@ class LookupModule(LookupBase):
                 {
                     "name": one.name,
                     "file": unit_filename(deployment, form),
+                    "dest": f"{folder}/{unit_filename(deployment, form)}",
+                    "content": render(deployment, form),
                     "template": str(template_path(form)),
                     "unit": unit_of(deployment, form),
                     "service": f"{one.name}.service",
