@@ -89,6 +89,24 @@ def test_flags_of_valid_samples_are_joined_each_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("flag", "fields", "words"),
+    [
+        ("clocks-disagree-pp", {"ttft_ms": 5632.0}, "TTFT is 512 ms (10.0 %) more than the server's prompt time"),
+        (
+            "clocks-disagree-tg",
+            {"arrivals_ms": (0.0, 3175.0)},
+            "tokens took 3175 ms (50.0 %) less than the server says",
+        ),
+        ("dropped-tokens", {"delivered_n": 125}, "9 tokens were counted by the server and never sent"),
+        ("no-server-timings", {"predicted_ms": None}, "the server tells no times, ours alone count"),
+    ],
+)
+def test_a_flag_of_samples_is_told_with_its_reason(flag: str, fields: dict[str, object], words: str) -> None:
+    samples = [replace(sample, flags=(flag,), **fields) for sample in series([20, 20, 20])]  # type: ignore[arg-type]  # any field
+    assert flags(samples) == (f"{flag}: {words}",)
+
+
+@pytest.mark.parametrize(
     ("rates", "flag"),
     [
         ([20, 20], "few-samples"),

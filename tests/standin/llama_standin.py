@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import re
 import socket
 import sys
@@ -79,8 +80,8 @@ class Job:
     options: argparse.Namespace
 
     @classmethod
-    def of(cls, body: dict[str, Any], options: argparse.Namespace, known: int, *, chat: bool) -> Job:
-        """Return the job that a request asks for, when its first `known` words are in the cache."""
+    def of(cls, body: dict[str, Any], options: argparse.Namespace, known: int, answers: int, *, chat: bool) -> Job:
+        """Return the job that a request asks for, when its first `known` words are in the cache, after some answers."""
         fault = options.fault
         text = content_of(body, chat=chat)
         n_prompt = len(text.split()) + 1 + (len(TEMPLATE_WORDS) if chat else 0)
@@ -99,13 +100,14 @@ class Job:
         if options.answer and not body.get("ignore_eos"):
             n_gen = min(n_gen, options.answer)
         burst = options.accepted + 1
-        tg = options.tg / options.slowdown
+        speed = speed_of(answers, options) / options.slowdown
+        tg = options.tg * speed
         return cls(
             n_prompt=n_prompt,
             evaluated=seen - cached,
             cached=cached,
             n_gen=max(1, n_gen // 2) if fault == "short" else n_gen,
-            pp=options.pp / options.slowdown,
+            pp=options.pp * speed,
             tg=tg,
             burst=burst,
             round_s=options.round_ms / 1e3 if options.round_ms else burst / tg,
@@ -268,7 +270,7 @@ class Handler(BaseHTTPRequestHandler):
         pairs = zip(self.server.last, words, strict=False)
         known = next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(self.server.last), len(words)))
         self.server.last = words
-        job = Job.of(body, self.server.options, known, chat=chat)
+        job = Job.of(body, self.server.options, known, self.server.answers, chat=chat)
         started = time.perf_counter()
         wait_until(started + job.evaluated / job.pp)
         first = clock_start = time.perf_counter()
@@ -315,6 +317,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
 
 
+def speed_of(answers: int, options: argparse.Namespace) -> float:
+    """Return the share of its speed at which the server gives the next answer: on a line, with noise that is the same each time."""
+    noise = random.Random(f"{options.seed} {answers}").gauss(0, options.noise / 100)
+    speed: float = (1 + options.trend / 100 * answers) * (1 + noise)
+    return max(0.05, speed)
+
+
 def content_of(body: dict[str, Any], *, chat: bool) -> str:
     """Return the text that a request holds."""
     return " ".join(message["content"] for message in body["messages"]) if chat else str(body["prompt"])
@@ -345,6 +354,11 @@ def main() -> None:
     parser.add_argument("--pp", type=float, default=20_000.0, help="prompt tokens per second")
     parser.add_argument("--tg", type=float, default=2_000.0, help="generated tokens per second")
     parser.add_argument("--slowdown", type=float, default=1.0, help="divides both speeds: a planted regression")
+    parser.add_argument("--trend", type=float, default=0.0, help="percent by which each answer is faster than the last")
+    parser.add_argument(
+        "--noise", type=float, default=0.0, help="percent by which answers vary, as a normal distribution"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of that noise")
     parser.add_argument("--n-ctx", type=int, default=131_072)
     parser.add_argument("--engine", choices=["ik_llama", "llama_cpp", "unknown"], default="llama_cpp")
     parser.add_argument("--load-s", type=float, default=0.0, help="seconds until ready")

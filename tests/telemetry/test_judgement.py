@@ -48,6 +48,13 @@ def test_a_gpu_that_is_no_longer_told_of_is_lost() -> None:
     assert doubts([*seconds(5), *gone], "glm") == ["gpu-lost: GPU 0: GPU is lost", "gpu-lost: GPU 1: GPU is lost"]
 
 
+def test_a_gpu_that_was_lost_before_the_run_is_told_too() -> None:
+    gone = [a_reading(second, gpus=(), gpu_fault="GPU is lost") for second in range(3)]
+    assert doubts(gone, "glm") == []
+    assert doubts(gone, "glm", {0}, {0}) == ["gpu-lost: GPU 0: GPU is lost"]
+    assert doubts([], "glm", {0}, {0}) == []
+
+
 def test_a_box_that_works_before_it_is_measured_is_not_quiet() -> None:
     idle = [a_reading(second, busy_s=0.1 * second, gpus=(a_gpu(utilisation=0.0),)) for second in range(3)]
     assert not_quiet(idle) == []

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gpubox.record import Sample
+    from gpubox.results.store import Store
 
 INTERVAL_MS = 500
 KEPT_S = 3600  # the longest sample that still has all its readings
 STOP_S = 5.0
+# Of a GPU that says nothing for so long, and for four readings, nothing more will come.
+LOST_S = 2.0
 
 
 class GpuWatch:
@@ -45,6 +48,7 @@ class GpuWatch:
         self._ended = threading.Event()
         self._readings: deque[tuple[float, GpuReading]] = deque()
         self._lock = threading.Lock()
+        self._fault = ""
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
 
@@ -94,6 +98,17 @@ class GpuWatch:
             return sample
         return replace(sample, extra=sample.extra | {"gpus": gpus}, flags=(*sample.flags, *throttle_flags(gpus)))
 
+    def keep(self, store: Store, run_id: str) -> None:
+        """Keep nothing beside the samples, which have what the GPUs did."""
+
+    def doubts(self) -> list[str]:
+        """Return which GPUs are no longer told of, though they were, as flags of the run that ends now."""
+        limit = time.monotonic() - max(LOST_S, 4 * self._interval_ms / 1e3)
+        with self._lock:
+            last = {reading.index: moment for moment, reading in self._readings}
+            fault = self._fault or "it is no longer told of"
+        return [f"gpu-lost: GPU {index}: {fault}" for index, moment in sorted(last.items()) if moment < limit]
+
     def _read(self) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
@@ -101,6 +116,8 @@ class GpuWatch:
             reading = parse_reading(line)
             if reading is not None:
                 self._keep([reading])
+            elif line.strip():
+                self._fault = line.strip()
 
     def _ask(self, nvml: Nvml) -> None:
         with nvml:

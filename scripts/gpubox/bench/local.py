@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from gpubox.bench.gpu_watch import GpuWatch
 from gpubox.bench.perplexity import perplexity_here
 from gpubox.bench.planned import planned_mib
 from gpubox.bench.session import Subject, bench
+from gpubox.bench.suitability import driver_doubts
 from gpubox.endpoint import Endpoint
 from gpubox.errors import GpuboxError, ModelFileError, ServerError, ServerExitedError
 from gpubox.gguf import check_model_file
@@ -80,6 +82,10 @@ def bench_locally(
         model={"path": str(path), "size": known.size, "sha256": known.sha256},
         host=facts | ({"planned_mib": planned} if (planned := planned_mib(loaded, path, facts)) else {}),
     )
+    changed = driver_doubts(store, loaded.name, facts)
+    for doubt in changed:
+        watcher.say(f"{loaded.name}: {doubt}")
+    subject = replace(subject, flags=tuple(changed))
     logs.mkdir(parents=True, exist_ok=True)
     key_file = profile.security.api_key_file
     api_key = read_api_key(Path(key_file)) if key_file else None
@@ -106,6 +112,7 @@ def bench_locally(
                     route=route,
                     leave_out=leave_out,
                     gpus=gpus,
+                    telemetry=gpus,
                 )
         except GpuboxError as error:
             if server.status is None:

@@ -31,6 +31,7 @@ class RunTelemetry:
         self._watch = watch
         self._profile = profile
         self._gpus = used_gpus(profile.gpus, watch.facts["gpus"])
+        self._told_of: set[int] = set()
         self._readings: list[Reading] = []
         self._unkept: list[Reading] = []
         self._keep: Callable[[Sequence[Reading]], None] | None = None
@@ -52,7 +53,11 @@ class RunTelemetry:
         if self._keep is not None:
             self._watch.settle()
         self._take()
-        found = doubts(self._readings, self._profile.name, self._gpus)
+        # nvidia-smi tells of none where one is lost, also when that was before the run.
+        if any(reading.gpu_fault for reading in self._readings):
+            self._told_of |= self._gpus
+        found = doubts(self._readings, self._profile.name, self._gpus, self._told_of)
+        self._told_of |= {gpu.index for reading in self._readings for gpu in reading.gpus}
         self._readings, self._unkept, self._keep = [], [], None
         return found
 

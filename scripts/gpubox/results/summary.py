@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from gpubox.results.doubts import in_words
 from gpubox.results.metrics import ACCEPTANCE, CLEAN, NLL, PP, TG, TTFT
 from gpubox.results.stats import Estimate, interval, variation
 from gpubox.results.trend import trend
@@ -99,7 +100,8 @@ def summarise(run: Run, samples: Sequence[Sample]) -> Summary:
     valid = [s for s in samples if s.valid]
     pp, tg, ttft, accepted = (metric.known(valid) for metric in (PP, TG, TTFT, ACCEPTANCE))
     invalid = [s for s in samples if s.kind == "measured" and s.faults]
-    found = [*run.flags, *(flag for s in valid for flag in s.flags)]
+    having = {flag: [s for s in valid if flag in s.flags] for s in valid for flag in s.flags}
+    found = [*run.flags, *(in_words(flag, some) for flag, some in having.items())]
     if run.status == "interrupted":
         found.append("interrupted")
     clean, nll = CLEAN.known(valid), NLL.known(valid)

@@ -34,18 +34,21 @@ def not_quiet(readings: Sequence[Reading]) -> list[str]:
     return found + [f"GPU {index} is busy {percent:.0f} %" for index, percent in busy.items() if percent > IDLE_GPU]
 
 
-def doubts(readings: Sequence[Reading], profile: str, gpus: Collection[int] | None = None) -> list[str]:
+def doubts(
+    readings: Sequence[Reading], profile: str, gpus: Collection[int] | None = None, told_before: Collection[int] = ()
+) -> list[str]:
     """Return the flags of a run that its readings call for.
 
     Args:
         readings: of the run, oldest first.
         profile: whose service was measured.
         gpus: indices of the GPUs that it uses; None for all.
+        told_before: indices of the GPUs that were told of before the run.
 
     Returns:
         `throttled: …`, `shared-box: …` and `gpu-lost: …`, each with its reason.
     """
-    return [*throttle_flags(gpus_of(readings, gpus)), *_shared(readings, profile), *_lost(readings)]
+    return [*throttle_flags(gpus_of(readings, gpus)), *_shared(readings, profile), *_lost(readings, {*told_before})]
 
 
 def used_gpus(wanted: str | Sequence[int | str], present: Iterable[Mapping[str, Any]]) -> set[int]:
@@ -161,9 +164,11 @@ def _shared(readings: Sequence[Reading], profile: str) -> list[str]:
     return found
 
 
-def _lost(readings: Sequence[Reading]) -> list[str]:
+def _lost(readings: Sequence[Reading], told_before: set[int]) -> list[str]:
     """Return which GPUs are no longer told of, though they were."""
-    seen = {gpu.index for reading in readings for gpu in reading.gpus}
+    if not readings:
+        return []
+    seen = told_before | {gpu.index for reading in readings for gpu in reading.gpus}
     last = {gpu.index for reading in readings[-3:] for gpu in reading.gpus}
     fault = next((reading.gpu_fault for reading in reversed(readings) if reading.gpu_fault), "nvidia-smi is silent")
     return [f"gpu-lost: GPU {index}: {fault}" for index in sorted(seen - last)]
