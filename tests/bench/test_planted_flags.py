@@ -93,7 +93,7 @@ def test_a_server_that_warms_up_drifts_or_varies_is_told(
 
 def test_a_server_whose_clock_is_wrong_is_told_with_how_much(tmp_path: Path) -> None:
     with standin(*SPEED, "--fault", "lie") as url:
-        found = flags(Console(tmp_path), "--endpoint", url, "--pp", "1000", "--tg", "24", "--reps", "3")
+        found = flags(Console(tmp_path), "--endpoint", url, "--pp", "1000", "--tg", "150", "--reps", "3")
     assert [re.sub(r"\d+(\.\d)?", "#", flag) for flag in found] == [
         "clocks-disagree-pp: TTFT is # ms (# %) more than the server's prompt time",
         "clocks-disagree-tg: tokens took # ms (# %) more than the server says",
