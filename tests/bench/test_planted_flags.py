@@ -169,6 +169,7 @@ PROFILE = BoxProfile(
     stop_timeout_s=9,
     api_key_file="",
     verdict="",
+    sha256={},
 )
 
 
