@@ -66,7 +66,8 @@ class BoxTunnel:
             with suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
             client.close()
-            channel.close()
+            with suppress(OSError, EOFError, paramiko.SSHException):  # whose connection broke
+                channel.close()
 
         self._hang_ups.append(hang_up)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

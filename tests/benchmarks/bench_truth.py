@@ -1,9 +1,10 @@
 """How true a measurement is: against a stand-in server of known speed, beside llama-benchy 0.4.0 on the same server.
 
-python tests/benchmarks/bench_truth.py [--without-peer]
+python tests/benchmarks/bench_truth.py [--without-peer] [--tunnel]
 
 Prints the error of PP and TG in percent of the truth, and the wall time beyond the requests themselves (warm-up
-included). llama-benchy is installed once into .cache/benchmarks; it wants a tokenizer and a book, so it gets a
+included). With --tunnel also what is measured through the tunnel that `gpubox bench --host` opens, to a real sshd on
+loopback that runs as whoever runs this: by the server's clock, which counts, and by ours. llama-benchy is installed once into .cache/benchmarks; it wants a tokenizer and a book, so it gets a
 word-level tokenizer and a text of words, on loopback.
 """
 
@@ -18,12 +19,21 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
+from statistics import fmean
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from standin.start import standin  # noqa: E402  # the folder above is on the path only now
+from benchmarks.loopback_ssh import loopback_sshd  # noqa: E402  # the folder above is on the path only now
+from gpubox.bench.session import Subject, bench  # noqa: E402
+from gpubox.box_connection import BoxConnection  # noqa: E402
+from gpubox.endpoint import Endpoint  # noqa: E402
+from gpubox.record import Run, Sample, Workload  # noqa: E402
+from gpubox.results.store import Store  # noqa: E402
+from gpubox.results.summary import summarise  # noqa: E402
+from standin.start import standin  # noqa: E402
 
 BIN = Path(sys.executable).parent
 SPEEDS = ((1_000, 50), (20_000, 2_000))
@@ -78,6 +88,47 @@ def ours(url: str, truth: tuple[int, int], folder: Path) -> None:
         print(f"{'':<18} flags: {', '.join(result['flags'])}")
 
 
+class Silent:
+    """Nobody who wants to know."""
+
+    def say(self, text: str) -> None:
+        """Hear nothing."""
+
+    def sample(self, run: Run, sample: Sample) -> None:
+        """See nothing."""
+
+
+def tunnelled(url: str, truth: tuple[int, int], folder: Path) -> None:
+    """Measure with gpubox through SSH, in the process that holds the tunnel, as on a box."""
+    workload = Workload("truth", N_PROMPT, N_GEN, min_reps=REPS, max_reps=REPS)
+    with (
+        loopback_sshd(folder) as variables,
+        BoxConnection("loopback", variables) as connection,
+        closing(
+            connection.start(["true"])
+        ),  # a benchmark of a box has a session too; without one sshd keeps Nagle's wait
+        connection.tunnel(int(url.rpartition(":")[2])) as port,
+        Endpoint(f"http://127.0.0.1:{port}") as endpoint,
+        Store.open(str(folder / "tunnel.db")) as store,
+    ):
+        start = time.perf_counter()
+        (run_id,) = bench(store, endpoint, [workload], Subject(), batch="truth", watcher=Silent())
+        wall_s = time.perf_counter() - start
+        samples = store.samples(run_id)
+        flags = summarise(store.run(run_id), samples).flags
+    valid = [sample for sample in samples if sample.valid]
+    beyond_s = wall_s - sum(sample.e2e_ms for sample in samples) / 1e3
+    server = fmean(sample.pp_tps or 0.0 for sample in valid), fmean(sample.tg_tps or 0.0 for sample in valid)
+    report("through SSH", truth, server, beyond_s)
+    ours = (
+        fmean(sample.sent_n / ((sample.ttft_ms or 0.0) - (sample.rtt_ms or 0.0)) * 1e3 for sample in valid),
+        fmean(sample.client_tg_tps or 0.0 for sample in valid),
+    )
+    report("  by our clock", truth, ours, beyond_s)
+    if flags:
+        print(f"{'':<18} flags: {', '.join(flags)}")
+
+
 def prepare_peer() -> Path:
     """Install llama-benchy and its tokenizer once; return its folder."""
     program = PEER / "bin" / "llama-benchy"
@@ -124,10 +175,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--without-peer", action="store_true", help="leave llama-benchy out")
-    peer = None if parser.parse_args().without_peer else prepare_peer()
+    parser.add_argument("--tunnel", action="store_true", help="measure through SSH too, to an sshd on loopback")
+    args = parser.parse_args()
+    peer = None if args.without_peer else prepare_peer()
     for truth in SPEEDS:
         with standin("--pp", str(truth[0]), "--tg", str(truth[1])) as url, tempfile.TemporaryDirectory() as folder:
             ours(url, truth, Path(folder))
+            if args.tunnel:
+                tunnelled(url, truth, Path(folder))
             if peer:
                 theirs(url, truth, Path(folder), peer)
 
