@@ -15,6 +15,7 @@ import pytest
 
 from e2e.git_mirror import GitMirror, ik_llama_mirror, serve
 from e2e.operator import messages
+from e2e.relay import Relay
 from e2e.workshop import QUICK_BUILD, WORKSHOP, bases, compiler_cache
 from gpubox.catalogue import parse_help
 from gpubox.tiny_model import make_tiny_model
@@ -300,6 +301,27 @@ def test_a_failed_build_names_host_thing_and_remedy_and_a_later_run_finishes(sma
     )
     site.done()
     assert [tag[:7] for tag in _finished(box)] == [good[:7]]
+
+
+def test_a_registry_that_is_lost_between_push_and_pull_is_told_and_a_later_run_compiles_nothing(
+    small: tuple[Site, GitMirror],
+) -> None:
+    site, _ = small
+    (box,) = site.boxes
+    with box.tunnel(5000) as port, Relay(port, b"PUT /v2/lab/ik_llama/manifests/") as relay:
+        play = site.play(registry=f"10.0.2.2:{relay.port}/lab")
+    assert play.status == 2
+    (tag,) = json.loads(box.run("curl --silent 127.0.0.1:5000/v2/lab/ik_llama/tags/list").stdout)["tags"]
+    assert play.message.splitlines()[0] == (
+        f"{box.name}: the pull of 10.0.2.2:{relay.port}/lab/ik_llama:{tag}: the registry 10.0.2.2:{relay.port} can't be reached: "
+        "connection refused; start it, or check its name and the box's network; then run this again"
+    )
+    assert box.run("ls /etc/gpubox", check=False).status == 2
+    with box.tunnel(5000) as port:
+        registry = f"10.0.2.2:{port}/lab"
+        again = site.done(registry=registry)
+    assert "TASK [ik_llama_image : The image is compiled]" not in again.output
+    assert _record(box)["reference"].startswith(f"{registry}/ik_llama@sha256:")
 
 
 def test_a_wrong_variable_is_told_before_anything_is_done(small: tuple[Site, GitMirror]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.operator import Operator, build_images
+from e2e.operator import Operator, build_images, messages
 from gpubox.tiny_model import make_tiny_model
 from hub.server import Hub, HubFile, Repository
 from lab.lab import PODMAN
@@ -69,6 +69,29 @@ def test_wrong_bytes_of_the_right_size_never_reach_the_snapshot(operator: Operat
     hub.faults.wrong_bytes = False
     assert f"{operator.box.name}: " in message
     assert "tiny.gguf" in message
+    assert operator.box.run(f"find {CACHE} -path '*snapshots*' -name tiny.gguf").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "told"),
+    [
+        (
+            401,
+            {"X-Error-Code": "RepoNotFound"},
+            "the hub wants a token (HTTP 401); put a token that may read it into gguf_models_token_file, or mend the repository's name",
+        ),
+        (404, {"X-Error-Code": "RevisionNotFound"}, f"no commit {REVISION}; mend revision in the profile"),
+        (429, {}, "HTTP 429, 8 times in a row; what is there is kept; run again to go on"),
+        (503, {}, "HTTP 503, 8 times in a row; what is there is kept; run again to go on"),
+    ],
+)
+def test_a_hub_that_refuses_is_told_with_a_remedy_and_nothing_is_there(
+    operator: Operator, hub: Hub, status: int, headers: dict[str, str], told: str
+) -> None:
+    hub.faults.hub_answers.extend([(status, headers)] * 100)
+    output = operator.play("models.yml", fails=True)
+    hub.faults.hub_answers.clear()
+    assert messages(output) == {operator.box.name: f"{operator.box.name}: {hub.endpoint}/example/tiny-GGUF: {told}"}
     assert operator.box.run(f"find {CACHE} -path '*snapshots*' -name tiny.gguf").stdout == ""
 
 
