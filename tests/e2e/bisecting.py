@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2e.git_mirror import GitMirror
 from e2e.operator import Operator
 from e2e.workshop import WORKSHOP, bases
 from gpubox.tiny_model import make_tiny_model
 
 if TYPE_CHECKING:
+    from e2e.git_mirror import GitMirror
     from lab.box import Box
     from lab.lab import Lab
 
@@ -63,39 +63,62 @@ int main(int argc, char **argv) {
 """
 
 
+def history(mirror: GitMirror, speeds: list[int | str]) -> list[str]:
+    """Commit engines of known speed and return their commits.
+
+    Args:
+        mirror: where.
+        speeds: TG of each, oldest first, tokens per second; or one of the stand-in's faults, or `build`.
+    """
+    standin = (HERE.parent / "standin" / "llama_standin.py").read_bytes()
+    commits = []
+    for number, speed in enumerate(speeds):
+        fault = f'"{speed}"' if isinstance(speed, str) else "NULL"
+        source = _SERVER.replace("BYTES", ",".join(map(str, standin)))
+        source = source.replace("SPEED", "100" if isinstance(speed, str) else str(speed)).replace("FAULT", fault)
+        (mirror.folder / "CMakeLists.txt").write_text(_CMAKE)
+        (mirror.folder / "server.c").write_text("#error no such luck\n" if speed == "build" else source)
+        commits.append(mirror.commit(f"Step {number}"))
+    return commits
+
+
 class BisectingBox:
     """The box, where `other` serves and `glm` is deployed, and an operator who bisects `glm`.
 
     Args:
         lab: where the box is.
         folder: for the operator's inventory and results.
-        mirrors: folder of the repository, which `git_url` serves.
+        mirror: of the engine, below a folder that `git_url` serves.
+        commits: its history, oldest first.
         git_url: as the box sees it.
-        speeds: TG of each commit, oldest first, tokens per second; or one of the stand-in's faults, or `build`.
+        profile: what both serve.
+        image: further variables of the role ik_llama_image.
     """
 
-    def __init__(self, lab: Lab, folder: Path, mirrors: Path, git_url: str, speeds: list[int | str]) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        folder: Path,
+        mirror: GitMirror,
+        commits: list[str],
+        git_url: str,
+        *,
+        profile: str = PROFILE,
+        **image: object,
+    ) -> None:
         self.folder = folder
-        self.mirror = GitMirror(mirrors / "engine")
-        self.commits = [self._commit(number, speed) for number, speed in enumerate(speeds)]
+        self.mirror = mirror
+        self.commits = commits
         self.box: Box = lab.box(WORKSHOP)
         self.db = str(folder / "results.db")
         self.operator = Operator(folder, self.box)
         common = {"variant": "cpu", "native": False, "base_registry": "127.0.0.1:5000", "jobs": 2}
-        image = common | bases(self.box) | {"source": git_url + self.mirror.name, "commit": self.commits[0]}
+        image |= common | bases(self.box) | {"source": git_url + self.mirror.name, "commit": self.commits[0]}
         self.operator.variables = {f"ik_llama_image_{name}": value for name, value in image.items()}
-        self._prepare()
+        self._profile = profile
 
-    def _commit(self, number: int, speed: int | str) -> str:
-        standin = (HERE.parent / "standin" / "llama_standin.py").read_bytes()
-        fault = f'"{speed}"' if isinstance(speed, str) else "NULL"
-        source = _SERVER.replace("BYTES", ",".join(map(str, standin)))
-        source = source.replace("SPEED", "100" if isinstance(speed, str) else str(speed)).replace("FAULT", fault)
-        (self.mirror.folder / "CMakeLists.txt").write_text(_CMAKE)
-        (self.mirror.folder / "server.c").write_text("#error no such luck\n" if speed == "build" else source)
-        return self.mirror.commit(f"Step {number}")
-
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Build the first commit's image and let `other` serve."""
         box = self.box
         (self.folder / "cdi.json").write_text(json.dumps(CDI))
         box.run("mkdir -p /srv/models /etc/cdi")
@@ -104,7 +127,7 @@ class BisectingBox:
         box.put(make_tiny_model(self.folder / "tiny.gguf"), "/srv/models/tiny.gguf")
         box.run("install -m 755 /root/measured_smi.py /usr/local/bin/nvidia-smi")
         for name in ("glm", "other"):
-            self.operator.profile(name, PROFILE)
+            self.operator.profile(name, self._profile)
         self.operator.declare(["glm", "other"], ["other"])
         self.operator.play("image.yml")
         self.operator.play("profiles.yml", "-e", "model_profiles_wait=true")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.bisecting import BisectingBox
-from e2e.git_mirror import serve
+from e2e.bisecting import BisectingBox, history
+from e2e.git_mirror import GitMirror, serve
 from gpubox.results.store import Store
 from gpubox.results.telemetry import readings_of
 
@@ -29,7 +29,9 @@ SPEEDS: list[int | str] = [100, 101, "die", "build", "exit", 99, 75, 76]
 def box(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BisectingBox]:
     mirrors = tmp_path_factory.mktemp("mirrors")
     with serve(mirrors) as url:
-        made = BisectingBox(lab, tmp_path_factory.mktemp("operator"), mirrors, url, SPEEDS)
+        mirror = GitMirror(mirrors / "engine")
+        made = BisectingBox(lab, tmp_path_factory.mktemp("operator"), mirror, history(mirror, SPEEDS), url)
+        made.prepare()
         yield made
         lab.remove(made.box)
 
