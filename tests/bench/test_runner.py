@@ -72,7 +72,7 @@ def test_speeds_are_those_of_the_server() -> None:
 
 
 def test_a_clock_that_starts_with_the_prompts_end_is_recognised() -> None:
-    with standin("--tg", "100", "--engine", "unknown", "--fault", "clock-from-prompt") as url:
+    with standin("--tg", "40", "--engine", "unknown", "--fault", "clock-from-prompt") as url:
         samples = measured(url)
     assert [sample.predicted_steps for sample in samples[1:]] == [32, 32, 32]
 

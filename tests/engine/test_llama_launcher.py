@@ -218,7 +218,7 @@ def test_it_serves_the_api_of_llama_cpp(llama: Llama) -> None:
     assert prompt == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(max_codepoint=127, min_codepoint=1)))
 def test_ascii_text_is_one_token_a_byte_and_comes_back_unchanged(llama: Llama, text: str) -> None:
     tokens = llama.post("/tokenize", {"content": text, "parse_special": False})[1]["tokens"]

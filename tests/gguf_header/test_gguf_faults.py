@@ -130,7 +130,7 @@ def test_a_header_that_is_cut_off(tmp_path: Path, content: bytes, fault: str) ->
 
 
 @given(cut=st.integers(0, 10**9))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_no_cut_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     metadata: list[Metadata] = [ARCHITECTURE, ("a", "[string]", ["x"] * 300), ("b", "[i32]", [1] * 300)]
     whole, data = gguf_header(metadata, TENSORS)

@@ -27,14 +27,14 @@ def test_the_originals_are_sound(original: bytes) -> None:
 
 
 @given(st.sampled_from(ORIGINALS), st.integers(0, 2**32), SIZES)
-@settings(deadline=None, max_examples=2000)
+@settings(max_examples=2000)
 def test_a_damaged_header_is_read_or_refused(original: bytes, seed: int, more: int) -> None:
     content = gguf_mutations.mutated(original, seed)
     check(gguf_mutations.outcome(content, len(content) + more))
 
 
 @given(st.binary(max_size=400), SIZES)
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_noise_behind_the_magic_is_read_or_refused(noise: bytes, more: int) -> None:
     content = b"GGUF\x03\0\0\0" + noise
     check(gguf_mutations.outcome(content, len(content) + more))

@@ -38,7 +38,7 @@ def test_it_keeps_at_least_the_expert_bytes_of_each_published_run_on_the_gpus(na
     assert proposal.placement.experts_on_gpus() >= by_hand.experts_on_gpus()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(24, 120), min_size=1, max_size=3), st.sampled_from([True, False]))
 def test_what_it_proposes_fits_with_the_margin_and_leaves_no_room_for_another_matrix(
     cards: list[int],

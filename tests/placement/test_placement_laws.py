@@ -45,7 +45,7 @@ def flag_sets(draw: st.DrawFn) -> Flags:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(flag_sets(), st.lists(st.integers(8, 96), min_size=1, max_size=3))
 def test_every_loaded_tensor_lies_in_exactly_one_buffer(flags: Flags, cards: list[int]) -> None:
     placement = place(MODEL, flags, Machine(tuple(card * GIB for card in cards)))
@@ -57,7 +57,7 @@ def test_every_loaded_tensor_lies_in_exactly_one_buffer(flags: Flags, cards: lis
     assert layers == list(range(79 if flags.mtp else 78))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(flag_sets())
 def test_the_first_matching_rule_has_a_tensor_and_those_of_the_command_line_come_first(flags: Flags) -> None:
     placement = place(MODEL, flags, Machine((96 * GIB, 96 * GIB)))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("generator")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(argvs(), min_size=60, max_size=60))
 def test_the_generated_service_runs_the_argv_unchanged(batch: list[list[str]]) -> None:
     _assert_generated([tuple(argv) for argv in batch])
@@ -153,7 +153,7 @@ _DEPLOYMENTS = st.builds(
 _FIELDS = ("description", "image", "devices", "mounts", "tmpfs", "add_capabilities", "environment", "secrets", "health")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(_DEPLOYMENTS, min_size=20, max_size=20))
 def test_a_value_that_is_not_refused_reaches_podman_and_systemd_unchanged(batch: list[Deployment]) -> None:
     # one field at a time: a deployment of random fields is nearly always refused for one of them

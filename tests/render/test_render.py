@@ -64,7 +64,7 @@ def test_an_option_keeps_its_values_beside_it_in_a_group() -> None:
 # The argv through systemd
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(argvs())
 def test_a_plain_unit_runs_the_argv_unchanged(argv: list[str]) -> None:
     deployment = _with_argv(argv)
@@ -101,7 +101,7 @@ def test_a_shell_gives_podman_the_argv_unchanged(shell: str, tmp_path: Path) -> 
         pytest.skip(f"no {shell} here; install it")
     _fake_podman(tmp_path)
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(st.lists(argvs(), min_size=15, max_size=15))
     def check(batch: list[list[str]]) -> None:
         deployments = [_with_argv(argv) for argv in [*batch, list(REALISTIC)]]

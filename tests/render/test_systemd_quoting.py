@@ -14,13 +14,13 @@ from gpubox.systemd_quoting import LONG_LINE_MAX, quote_exec, split_exec, unit_v
 from systemd_reader import read_commands
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(argvs())
 def test_quoted_arguments_are_read_back_unchanged(argv: list[str]) -> None:
     assert split_exec("/bin/server " + quote_exec(argv)) == ["/bin/server", *argv]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(argvs())
 def test_quoted_arguments_fit_on_one_line_of_a_unit_file(argv: list[str]) -> None:
     value = "/bin/server " + quote_exec(argv)
@@ -40,7 +40,7 @@ def test_systemd_reads_every_realistic_argument_unchanged() -> None:
 
 
 @pytest.mark.usefixtures("systemd")
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(argvs(), min_size=60, max_size=60))
 def test_systemd_reads_quoted_arguments_unchanged(batch: list[list[str]]) -> None:
     _assert_systemd_reads(batch)
@@ -56,7 +56,7 @@ _LINES = st.text(st.sampled_from("\\\\\\\"\"'';;  \tabfnrtvsxuUx01289cA%%é"), m
 
 
 @pytest.mark.usefixtures("systemd")
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(_LINES.map("/bin/server {} end".format), min_size=80, max_size=80))
 def test_lines_of_any_make_are_split_as_systemd_splits_them(lines: list[str]) -> None:
     outcomes = [(line, _outcome(line)) for line in lines]

@@ -256,7 +256,7 @@ def test_prometheus_has_the_newest_finished_run_of_each_profile_workload_and_hos
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=8), st.text(max_size=8), st.floats(1e-3, 1e6))
 def test_prometheus_own_parser_reads_back_every_label_and_number(profile: str, host: str, tg: float) -> None:
     run = a_run("r1", status="done", profile=profile or "p", host={"hostname": host})

@@ -91,7 +91,7 @@ def test_drafting_pays_exactly_where_acceptance_exceeds_the_break_even(
     assert (found.gain.percent > 0) == (told.acceptance > told.break_even)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(proposed=st.integers(1, 4), accepted=st.integers(0, 4), round_ms=st.floats(20, 300))
 def test_what_can_never_help_hurts_even_with_every_draft_accepted(
     proposed: int, accepted: int, round_ms: float
