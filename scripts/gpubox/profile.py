@@ -101,7 +101,8 @@ class Health(_Part):
     """When the server counts as started, as healthy, and how long stopping may take."""
 
     start_timeout: Annotated[int, Field(ge=1, le=86_400)] = Field(
-        default=1800, description="seconds from start to the first good completion (200 GB take a while)"
+        default=1800,
+        description="seconds from start to the first good completion; a model that takes longer to read at 100 MB/s has that time",
     )
     stop_timeout: Annotated[int, Field(ge=1, le=3600)] = Field(default=60, description="seconds before SIGKILL")
     interval: Annotated[int, Field(ge=1, le=3600)] = Field(default=30, description="seconds between probes")

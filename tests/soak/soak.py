@@ -145,7 +145,6 @@ class Soak:
         self.there.box.run(
             f"systemctl disable --quiet --now observer; rm -f {LOG} /etc/systemd/system/observer.service"
         )
-        self.there.box.run("systemctl stop three; rm -f /var/lib/gpubox/state.json")
 
     def _write(self, files: dict[str, Any]) -> None:
         script = "import json, sys; [open(name, 'w').write(json.dumps(value)) for name, value in json.load(sys.stdin).items()]"

@@ -67,6 +67,12 @@ def test_profiles_that_need_the_same_gpu_conflict() -> None:
     assert (first.conflicts, second.conflicts) == ([second.name], [first.name])
 
 
+def test_a_load_may_take_what_the_profile_says_or_as_long_as_a_hard_disk_reads_the_model() -> None:
+    (profile,) = written("demo")
+    assert profile.start_timeout_s == 60
+    assert [profile.load_limit_s(size) for size in (0, 6_000_000_000, 211_000_000_000)] == [60, 60, 2110]
+
+
 def test_gpus_are_written_by_uuid(tmp_path: Path) -> None:
     file = tmp_path / "small.yml"
     file.write_text("model: {path: /srv/x.gguf}\ngpus: [1]\n")

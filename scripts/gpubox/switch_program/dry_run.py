@@ -30,7 +30,7 @@ def dry_run(profiles: Mapping[str, BoxProfile], to: str, state: State, ignore_pl
         *(f"stop {one.unit}" for one in stops),
         *(f"wait until GPU {card.index} ({card.uuid}) is free" for card in ready.cards),
         f"start {profile.unit}, image {ready.image}",
-        f"wait for a completion from {profile.url}, at most {profile.start_timeout_s} s",
+        f"wait for a completion from {profile.url}, at most {profile.load_limit_s(ready.size):.0f} s",
         f"if that fails, start {', '.join(one.unit for one in stops) or 'nothing'} again",
     ]
     return {"event": "end", "outcome": "planned", "text": "\n".join(steps)}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+SLOWEST_READ = 100e6  # bytes a second, of a hard disk
 DEPLOY_AGAIN = "run playbooks/profiles.yml"
 
 
@@ -31,7 +32,7 @@ class BoxProfile:
         argv: of the server, without the program's name, as its unit has it.
         models: the files that it loads.
         sha256: that the profile wants of them, by path; without those for which it names none.
-        start_timeout_s: from start to the first good completion.
+        start_timeout_s: from start to the first good completion, of a model that is read within that time.
         stop_timeout_s: from SIGTERM to SIGKILL.
         api_key_file: on the box; empty without keys.
         verdict: the planner's: why it does not fit this box; empty where it fits or the planner can't tell.
@@ -62,6 +63,10 @@ class BoxProfile:
     def url(self) -> str:
         """Where it serves, seen from the box."""
         return f"http://127.0.0.1:{self.port}"
+
+    def load_limit_s(self, size: int) -> float:
+        """Return how long its model of so many bytes may take from start to the first good completion, seconds."""
+        return max(self.start_timeout_s, size / SLOWEST_READ)
 
 
 def read_profiles(path: Path) -> dict[str, BoxProfile]:

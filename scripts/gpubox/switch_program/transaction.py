@@ -225,7 +225,7 @@ class Transaction:
         def on_progress(progress: LoadProgress) -> None:
             self._events.progress(f"{profile.name}: {progress}", progress.done, progress.size)
 
-        return proof.wait_until_served(profile, size, timeout_s or profile.start_timeout_s, on_progress)
+        return proof.wait_until_served(profile, size, timeout_s or profile.load_limit_s(size), on_progress)
 
     def _stop(self, profiles: Sequence[BoxProfile]) -> None:
         if profiles:

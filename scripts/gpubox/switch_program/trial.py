@@ -184,7 +184,7 @@ def _serve(trial: BoxProfile, stops: list[BoxProfile], sizes: dict[str, int], as
     if asker.gone:
         raise GoneError
     units.start(trial.unit)
-    taken = proof.wait_until_served(trial, ready.size, trial.start_timeout_s, on_progress)
+    taken = proof.wait_until_served(trial, ready.size, trial.load_limit_s(ready.size), on_progress)
     require_gpus(trial)
     tell("served", seconds=taken)
     while not asker.gone:
