@@ -21,7 +21,7 @@ UNIT = ["--model", "/models/x.gguf", "--ctx-size", "2048", "-ot", "blk=CPU", "-o
         ([*UNIT, "--no-mmap"], "runs with --no-mmap, which its unit has not"),
         (
             [*UNIT[:4], "-ot", "exps=CUDA0", "-ot", "blk=CPU", *UNIT[8:]],
-            "runs with -ot exps=CUDA0, and its unit has -ot exps=CUDA0",
+            "runs with -ot exps=CUDA0 at another place than its unit has it",
         ),
         ([*UNIT[:9], "-2", "-fa"], "runs with --temp -2, and its unit has --temp -1"),
         (

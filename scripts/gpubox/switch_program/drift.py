@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import subprocess
 from difflib import SequenceMatcher
@@ -37,8 +38,7 @@ def drift(profile: BoxProfile, sizes: Mapping[str, int]) -> Iterator[str]:
     else:
         if written != profile.file_sha256:
             yield f"{profile.file} was changed by hand; run playbooks/profiles.yml"
-    wanted = _podman("image", "inspect", "--format", "{{.Id}}", profile.image)
-    running = _podman("container", "inspect", "--format", "{{.Image}}", profile.name)
+    wanted, running = _images(profile)
     if not wanted:
         yield f"the image {profile.image} is not on the box"
     elif running and running != wanted:
@@ -58,6 +58,8 @@ def argv_difference(unit: Sequence[str], running: Sequence[str]) -> str:
         if tag != "equal":
             lacking += wanted[i:j]
             more += has[k:m]
+    if lacking and sorted(lacking) == sorted(more):
+        return f"runs with {_shown(more)} at another place than its unit has it"
     if lacking and more:
         return f"runs with {_shown(more)}, and its unit has {_shown(lacking)}"
     if more:
@@ -108,7 +110,15 @@ def _file_fault(file: Path, sizes: Mapping[str, int], sha256: str) -> str:
     return f"{file}: {fault}" if fault else ""
 
 
-def _podman(*words: str) -> str:
-    """Return what podman answers, without an algorithm's name before a hash; empty where it fails."""
-    said = subprocess.run(["podman", *words], capture_output=True, text=True, timeout=PODMAN_S, check=False)
-    return said.stdout.strip().rpartition(":")[2] if said.returncode == 0 else ""
+def _images(profile: BoxProfile) -> tuple[str, str]:
+    """Return the id of a profile's image and of the one that its container runs; empty for what there is not."""
+    # One process instead of two: each takes 50 ms of a core.
+    asked = ["podman", "inspect", profile.image, profile.name]
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=PODMAN_S, check=False).stdout
+    try:
+        found = json.loads(said)
+    except ValueError:
+        return "", ""
+    images = [one["Id"] for one in found if "RootFS" in one]
+    running = [one["Image"] for one in found if "State" in one and "Image" in one]
+    return images[0] if images else "", running[0] if running else ""

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,6 +148,8 @@ def wait_until_free(wanted: Collection[Card], limit_s: float, on_wait: Callable[
     Raises:
         GpuboxError: they were not free in time; names the process.
     """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # not for who only asks for the status
+
     begun, told = time.monotonic(), ""
     while True:
         with ThreadPoolExecutor(2) as pool:  # nvidia-smi is slow to start

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +87,8 @@ def preflight(
         lambda: _port(profile, stops),
         lambda: held.extend(_gpus(profile, {one.name for one in (*stops, profile)})),
     ]
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # not for who only asks for the status
+
     with ThreadPoolExecutor(len(checks)) as pool:
         faults = [fault for fault in pool.map(_fault, checks) if fault]
     if faults:
