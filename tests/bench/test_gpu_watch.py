@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +78,32 @@ def test_a_sample_gets_the_readings_of_its_own_time(tmp_path: Path, monkeypatch:
     assert sample.extra["route"] == "chat"
     assert sample.flags == ("throttled: power cap",)
     assert sample.extra["gpus"][0] | {"readings": 0} == summarise_readings([READING])[0] | {"readings": 0}
+
+
+def test_a_sample_gets_the_energy_of_its_tokens_once_the_readings_reach_back_to_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = LINE.replace("0, GPU-0", "1, GPU-1", 1).replace("291.37", "100.00")
+    nvidia_smi(tmp_path, f'while :; do echo "{LINE}"; echo "{other}"; sleep 0.02; done')
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    ended = a_sample(0, e2e_ms=400.0, ttft_ms=150.0)
+    with GpuWatch(library="libnvidia-none.so.1") as gpus:
+        end = time.monotonic() + 10
+        while "tg_joules" not in (sample := gpus.seen(ended)).extra:
+            assert time.monotonic() < end, "no energy was seen"
+            time.sleep(0.01)
+    assert sample.extra["tg_joules"] == pytest.approx((291.37 + 100) * 0.25, rel=1e-3)
+    assert "tg_joules" not in gpus.seen(replace(ended, ttft_ms=None)).extra
+
+
+def test_no_energy_is_told_where_a_gpu_tells_no_power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nvidia_smi(tmp_path, f'while :; do echo "{LINE.replace("291.37", "[N/A]")}"; sleep 0.02; done')
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with GpuWatch(library="libnvidia-none.so.1") as gpus:
+        time.sleep(1)
+        sample = gpus.seen(a_sample(0, e2e_ms=400.0, ttft_ms=150.0))
+    assert sample.extra["gpus"][0]["power_w"] is None
+    assert "tg_joules" not in sample.extra
 
 
 @pytest.mark.parametrize("script", [None, "exit 9", "echo 'Field \"x\" is not a valid field to query.'; exit 2"])

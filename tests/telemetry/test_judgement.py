@@ -94,6 +94,15 @@ def test_a_token_costs_the_power_of_the_used_gpus_over_tg() -> None:
         assert found.watts == pytest.approx(watts)
 
 
+def test_a_sample_of_this_machines_gpus_brings_its_energy_itself() -> None:
+    samples = [a_sample(0, tg=20.0, extra={"tg_joules": 500.0}), a_sample(1, tg=20.0)]
+    found = energy_of_tokens(samples, [])
+    assert found is not None
+    assert found.joules == 500 / (samples[0].delivered_n - 1)
+    assert samples[0].ttft_ms is not None
+    assert found.watts == pytest.approx(500e3 / (samples[0].e2e_ms - samples[0].ttft_ms))
+
+
 def test_readings_link_to_samples_by_time() -> None:
     later = [a_reading(second + 3600) for second in range(40)]
     assert later[0].at == BOOT + 3600

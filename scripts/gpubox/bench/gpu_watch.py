@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from gpubox.bench.gpu_readings import FIELDS, GpuReading, parse_reading, summarise_readings, throttle_flags
 from gpubox.bench.nvml import LIBRARY, Nvml
+from gpubox.telemetry.judgement import joules
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -90,13 +91,22 @@ class GpuWatch:
         self._process.stdout.close()
 
     def seen(self, sample: Sample) -> Sample:
-        """Return a sample that has just ended with what the GPUs did meanwhile, or as it is where nothing is known."""
-        start = time.monotonic() - sample.e2e_ms / 1e3
+        """Return a sample that has just ended with what the GPUs did meanwhile, or as it is where nothing is known.
+
+        `extra` gets `gpus`, and `tg_joules`: what all of them took from the first token on.
+        """
+        end = time.monotonic()
+        start = end - sample.e2e_ms / 1e3
         with self._lock:
-            gpus = summarise_readings(reading for moment, reading in self._readings if moment >= start)
+            known = list(self._readings)
+        gpus = summarise_readings(reading for moment, reading in known if moment >= start)
         if not gpus:
             return sample
-        return replace(sample, extra=sample.extra | {"gpus": gpus}, flags=(*sample.flags, *throttle_flags(gpus)))
+        extra = sample.extra | {"gpus": gpus}
+        if sample.ttft_ms is not None:
+            energy = _joules(known, start + sample.ttft_ms / 1e3, end)
+            extra |= {} if energy is None else {"tg_joules": round(energy, 3)}
+        return replace(sample, extra=extra, flags=(*sample.flags, *throttle_flags(gpus)))
 
     def keep(self, store: Store, run_id: str) -> None:
         """Keep nothing beside the samples, which have what the GPUs did."""
@@ -133,3 +143,18 @@ class GpuWatch:
             )
             while self._readings and self._readings[0][0] < now - KEPT_S:
                 self._readings.popleft()
+
+
+def _joules(readings: Sequence[tuple[float, GpuReading]], begin: float, end: float) -> float | None:
+    """Return what GPUs took from `begin` to `end` (seconds), the last reading holding until then; None where one tells no power."""
+    total = 0.0
+    for index in {reading.index for _, reading in readings}:
+        told = [(moment, reading.power_w) for moment, reading in readings if reading.index == index]
+        power = [(moment, watts) for moment, watts in told if watts is not None]
+        if len(power) < len(told) or power[-1][0] < end - LOST_S:
+            return None
+        taken = joules([*power, (end, power[-1][1])], begin, end)
+        if taken is None:
+            return None
+        total += taken
+    return total

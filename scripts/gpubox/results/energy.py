@@ -28,8 +28,8 @@ def energies(store: Store, runs: Iterable[Run], samples: Mapping[str, Sequence[S
     """
     found = {}
     for run in runs:
-        readings = readings_of(store, run.id)
-        if readings and (energy := energy_of_tokens(samples[run.id], readings, gpus_of_run(run))):
+        energy = energy_of_tokens(samples[run.id], readings_of(store, run.id), gpus_of_run(run))
+        if energy:
             found[run.id] = energy
     return found
 

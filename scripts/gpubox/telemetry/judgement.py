@@ -116,11 +116,12 @@ def energy_of_tokens(
 ) -> Energy | None:
     """Return what GPUs took to generate a token, averaged over the valid samples; None where it is not known.
 
-    The power of the GPUs, linear between two readings, is integrated from the first token of each sample to its end.
+    The power of the GPUs, linear between two readings, is integrated from the first token of each sample to its end. A sample of
+    this machine's GPUs brings that itself.
 
     Args:
         samples: of a run.
-        readings: of the same run, oldest first.
+        readings: of the same run, oldest first; none where no box was watched.
         gpus: indices of the GPUs that the profile uses; None for all.
     """
     power = [(reading.at, watts) for reading in readings if (watts := _watts(reading, gpus)) is not None]
@@ -130,6 +131,7 @@ def energy_of_tokens(
             continue
         began = datetime.fromisoformat(sample.started_at).timestamp()
         taken = joules(power, began + sample.ttft_ms / 1e3, began + sample.e2e_ms / 1e3)
+        taken = sample.extra.get("tg_joules") if taken is None else taken
         if taken is not None:
             energy += taken
             tokens += sample.delivered_n - 1
