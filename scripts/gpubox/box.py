@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from gpubox.ansible_inventory import read_hosts
 from gpubox.errors import GpuboxError, nearest
 
 if TYPE_CHECKING:
@@ -77,25 +78,17 @@ def host_variables(names: Sequence[str], inventory: Path) -> dict[str, dict[str,
     Raises:
         GpuboxError: no such host or group (names the nearest), or a group without hosts.
     """
-    from ansible.inventory.manager import InventoryManager  # noqa: PLC0415  # half a second that most verbs don't need
-    from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
-    from ansible.vars.manager import VariableManager  # noqa: PLC0415
-
-    loader = DataLoader()
-    manager = InventoryManager(loader=loader, sources=[str(path) for path in inventory_files(inventory)])
-    values = VariableManager(loader=loader, inventory=manager)
+    read = read_hosts(inventory)
     found: dict[str, dict[str, Any]] = {}
     for name in names:
-        if name not in manager.hosts and name not in manager.groups:
-            known = sorted(manager.hosts)
+        if name not in read.variables and name not in read.groups:
+            known = sorted(read.variables)
             remedy = nearest(name, known) or (f"known are: {', '.join(known)}" if known else "add it to the inventory")
             raise GpuboxError(name, f"no such host in {inventory}", remedy)
-        hosts = [manager.get_host(name)] if name in manager.hosts else manager.groups[name].get_hosts()
+        hosts = [name] if name in read.variables else read.groups[name]
         if not hosts:
             raise GpuboxError(name, f"the group has no host in {inventory}", "add one")
-        for host in hosts:
-            if host.name not in found:
-                found[host.name] = values.get_vars(host=host)
+        found.update({host: read.variables[host] for host in hosts if host not in found})
     return found
 
 
@@ -116,8 +109,3 @@ def box_of(name: str, variables: Mapping[str, Any]) -> Box:
             raise GpuboxError(f"{name}: {VARIABLE_PREFIX}{known.name}", f"must be {kind} (got {value!r})")
         values[known.name] = [str(item) for item in value] if wanted is list else wanted(value)
     return Box(**values)
-
-
-def inventory_files(inventory: Path) -> list[Path]:
-    """Return the inventory's files; the profiles beside them are not hosts."""
-    return sorted(path for path in inventory.glob("*") if path.suffix in {".yml", ".yaml", ".ini"} and path.is_file())

@@ -176,7 +176,7 @@ class BoxConnection:
             host,
             user=str(user) if user else None,
             port=port,
-            config=Config(ssh_config=settings),
+            config=Config(ssh_config=settings, lazy=True),  # Fabric's own files have no say
             connect_kwargs=connect,
             connect_timeout=int(known.get("connecttimeout", CONNECT_S)),
         )

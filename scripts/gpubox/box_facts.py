@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 _VARIABLES = "gpubox_variables"
 
 
+class _Boxes(Inventory):
+    """Hosts that are added one by one, with their connector: what pyinfra could connect with else is not looked for."""
+
+    def make_hosts_and_groups(self, *_: object) -> None:
+        """Begin without hosts."""
+        self.hosts: dict[str, Host] = {}
+
+
 class BoxState(FactBase[Any]):
     """What the program on a box says of it: a JSON value, or text where it printed none; None where it printed nothing."""
 
@@ -109,7 +117,7 @@ def ask_status(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
 @contextmanager
 def _host(name: str, variables: Mapping[str, Any]) -> Iterator[Host]:
     """Give a box as a host of pyinfra; its connection is closed in the end."""
-    inventory = Inventory(([], {}))  # type: ignore[no-untyped-call]
+    inventory = _Boxes(([], {}))  # type: ignore[no-untyped-call]
     inventory.host_data[name] = {_VARIABLES: variables}
     host = Host(name, inventory=inventory, groups=[], connector_cls=BoxConnector)
     inventory.hosts[name] = host

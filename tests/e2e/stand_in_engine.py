@@ -1,6 +1,7 @@
 """A server with llama-server's command line that behaves as a file beside its model says: `/models/ALIAS.json`.
 
-- `load_s`: seconds of load; meanwhile it reads its model, bit by bit, and answers nothing, as ik_llama.cpp
+- `load_s`: seconds from the start of its process until it is ready; meanwhile it reads its model, bit by bit, and answers
+  nothing, as ik_llama.cpp
 - `warns`: lines that it prints before, and goes on
 - `hangs`: it never gets ready
 - `crashes`: it ends in the middle of its load, with these `lines` and this `status`
@@ -29,8 +30,14 @@ def option(*names: str) -> str:
     return next(sys.argv[at + 1] for at, word in enumerate(sys.argv) if word in names)
 
 
+def age_s() -> float:
+    """Return how long ago this process was started, to 10 ms."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
 def load(model: Path, behaviour: dict[str, Any]) -> None:
-    seconds = behaviour.get("load_s", 0.0)
+    seconds = max(behaviour.get("load_s", 0.0) - age_s(), 0.0)
     with model.open("rb") as file:
         for piece in range(PIECES):
             file.read(model.stat().st_size // PIECES)

@@ -55,6 +55,58 @@ def test_a_module_is_python_3_9_and_needs_nothing_but_the_standard_library_and_i
     assert missing == set()
 
 
+def run(path: Path, *words: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run the program as a box does, with its files beside it."""
+    argv = [sys.executable, *python, "-ISB", str(path), f"--lasting={path.parent}", f"--running={path.parent}", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def compiled(folder: Path) -> list[Path]:
+    return sorted(folder.glob("switch-*"))
+
+
+def test_a_deployment_compiles_it_once_and_it_says_the_same(tmp_path: Path) -> None:
+    path = write_switch_archive(tmp_path)
+    (tmp_path / "profiles.json").write_text('{"profiles": []}')
+    before = run(path, "status").stdout
+    assert run(path, "declare").stdout == '{"active": [], "changed": false}\n'
+    (archive,) = compiled(tmp_path)
+    assert archive.name.endswith(f".{sys.implementation.cache_tag}.pyz")
+    assert all(name.endswith(".pyc") for name in zipfile.ZipFile(archive).namelist())
+    written = archive.stat().st_mtime_ns
+    run(path, "declare")
+    assert archive.stat().st_mtime_ns == written
+    assert run(path, "status").stdout.split('"disk_free"')[0] == before.split('"disk_free"')[0]
+
+
+def test_what_was_compiled_is_taken_and_another_versions_is_not(tmp_path: Path) -> None:
+    path = write_switch_archive(tmp_path)
+    (tmp_path / "profiles.json").write_text('{"profiles": []}')
+    run(path, "declare")
+    (archive,) = compiled(tmp_path)
+    archive.write_bytes(b"")  # what is damaged is passed by
+    assert run(path, "status").returncode == 0
+    fake = "def main():\n    print('compiled')\n"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("gpubox/__init__.py", "")
+        packed.writestr("gpubox/switch_program/__init__.py", "")
+        packed.writestr("gpubox/switch_program/__main__.py", fake)
+    assert run(path, "status").stdout == "compiled\n"
+    archive.rename(tmp_path / f"switch-0000000000000000.{sys.implementation.cache_tag}.pyz")
+    assert '"active": {}' in run(path, "status").stdout
+    run(path, "declare")
+    assert compiled(tmp_path) == [archive]  # the other version's is gone
+
+
+def test_it_is_run_from_its_sources_where_nothing_can_be_written(tmp_path: Path) -> None:
+    path = write_switch_archive(tmp_path / "program")
+    (tmp_path / "program" / "profiles.json").write_text('{"profiles": []}')
+    archive = path.with_name(f"switch-{zipfile.ZipFile(path).comment.decode()}.{sys.implementation.cache_tag}.pyz")
+    archive.mkdir()  # stands for a folder that takes no file; the tests may be root's
+    assert run(path, "declare").returncode == 0
+    assert run(path, "status").returncode == 0
+
+
 def test_it_runs_with_the_standard_library_alone(tmp_path: Path) -> None:
     path = write_switch_archive(tmp_path)
     argv = [sys.executable, "-ISB", str(path), f"--lasting={tmp_path}", f"--running={tmp_path}", "status"]

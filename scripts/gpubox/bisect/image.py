@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpubox.box import inventory_files
+from gpubox.ansible_inventory import inventory_files
 from gpubox.errors import GpuboxError, ImageError, UnusableCommitError
 
 if TYPE_CHECKING:

@@ -75,18 +75,23 @@ def _run(arguments: argparse.Namespace, paths: Paths) -> int:
 def _boot(_: argparse.Namespace, paths: Paths) -> int:
     """Start what is active; end a switch that the last power loss interrupted, or that left nothing serving."""
     from gpubox.switch_program.box import boot
+    from gpubox.switch_program.compiled import compile_modules
     from gpubox.switch_program.transaction import ShutDownError
 
     try:
-        return 0 if boot(paths) else 1
+        well = boot(paths)
     except ShutDownError:
         return GOING_DOWN
+    compile_modules(Path(sys.argv[0]))  # the box may have another Python than before
+    return 0 if well else 1
 
 
 def _declare(arguments: argparse.Namespace, paths: Paths) -> int:
     """Make the profiles of a new box active; leave those of a box that has some, less the ones that it lost."""
     from gpubox.switch_program.box import declare
+    from gpubox.switch_program.compiled import compile_modules
 
+    compile_modules(Path(sys.argv[0]))
     print(json.dumps(declare(paths, arguments.names)))
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from gpubox.errors import GpuboxError
 from gpubox.switch_program import gpus, proof, units
-from gpubox.switch_program.drift import drift
 from gpubox.switch_program.events import Events
 from gpubox.switch_program.lock import holder, only_one
 from gpubox.switch_program.profiles import choose, read_profiles
 from gpubox.switch_program.state import FAILED, REFUSED, SWITCHED, StateFile, Switch, now
-from gpubox.switch_program.transaction import Options, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpubox.switch_program.paths import Paths
     from gpubox.switch_program.profiles import BoxProfile
+    from gpubox.switch_program.transaction import Options
 
 HEALTH_S = 3.0
 EVENTS_KEPT = 8
@@ -41,6 +40,8 @@ def run(paths: Paths, switch: Switch, options: Options) -> bool:
     Raises:
         ShutDownError: the box is going down.
     """
+    from gpubox.switch_program.transaction import Transaction  # noqa: PLC0415  # not for who only asks for the status
+
     events = Events(paths.events(switch.id))
     try:
         with only_one(paths.lock, f"a switch to {switch.to} by {switch.by}"):
@@ -74,6 +75,8 @@ def boot(paths: Paths) -> bool:
         GpuboxError: state or profiles can't be read.
         ShutDownError: the box is going down again.
     """
+    from gpubox.switch_program.transaction import Transaction  # noqa: PLC0415  # not for who only asks for the status
+
     file = StateFile(paths.state)
     with only_one(paths.lock, "the start of the box"):
         state, profiles = file.read(), read_profiles(paths.profiles)
@@ -128,25 +131,38 @@ def status(paths: Paths) -> dict[str, Any]:
     Raises:
         GpuboxError: state or profiles can't be read.
     """
+    from gpubox.switch_program.drift import drift  # noqa: PLC0415  # not for a switch
+
     state = StateFile(paths.state).read()
     profiles = read_profiles(paths.profiles)
-    serving = {name: name in profiles and serves(profiles[name]) for name in state.active}
     deployed = [profiles[name] for name in state.active if name in profiles]
+    services = {one.name: units.show(one.unit) for one in deployed}
+    serving = {name: name in services and _serves(profiles[name], services[name]) for name in state.active}
     return {
         "active": state.active,
         "serving": serving,
         "hashes": {one.name: one.hash for one in deployed},
-        "drift": [words for one in deployed for words in drift(one, state.sizes)],
+        "drift": [words for one in deployed for words in drift(one, services[one.name], state.sizes)],
         "switch": asdict(state.switch) if state.switch else None,
         "busy": holder(paths.lock),
         "gpus": gpus.sensors(),
-        "disk_free": shutil.disk_usage(paths.lasting).free,
+        "disk_free": _free(paths.lasting),
     }
 
 
 def serves(profile: BoxProfile) -> bool:
     """Whether a profile runs and says that it is well. No completion is asked for: it may be busy with a long one."""
-    return units.show(profile.unit).up and proof.healthy(profile, HEALTH_S)
+    return _serves(profile, units.show(profile.unit))
+
+
+def _serves(profile: BoxProfile, state: units.UnitState) -> bool:
+    return state.up and proof.healthy(profile, HEALTH_S)
+
+
+def _free(folder: Path) -> int:
+    """Return how much a disk has left for programs that are not root's, bytes."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _begun(paths: Paths, switch: Switch) -> bool:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import subprocess
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gpubox.switch_program.profiles import BoxProfile
+    from gpubox.switch_program.units import UnitState
 
 PODMAN_S = 30.0
 MODEL = "--model"  # a unit's argv begins with it
@@ -24,11 +24,12 @@ SHOWN = 3  # options that are named
 _OPTION = re.compile(r"-{1,2}[A-Za-z]")
 
 
-def drift(profile: BoxProfile, sizes: Mapping[str, int]) -> Iterator[str]:
+def drift(profile: BoxProfile, state: UnitState, sizes: Mapping[str, int]) -> Iterator[str]:
     """Yield what is not as it was deployed, in words; nothing where all is.
 
     Args:
         profile: that is active.
+        state: of its service.
         sizes: bytes of model files when they last served, by path.
     """
     try:
@@ -43,7 +44,7 @@ def drift(profile: BoxProfile, sizes: Mapping[str, int]) -> Iterator[str]:
         yield f"the image {profile.image} is not on the box"
     elif running and running != wanted:
         yield f"{profile.name} runs image {running[:12]}, and {profile.image} is {wanted[:12]} now"
-    yield from _other_argv(profile)
+    yield from _other_argv(profile, state)
     for file in model_files.all_parts(profile.models):
         fault = _file_fault(file, sizes, profile.sha256.get(str(file), ""))
         if fault:
@@ -52,6 +53,8 @@ def drift(profile: BoxProfile, sizes: Mapping[str, int]) -> Iterator[str]:
 
 def argv_difference(unit: Sequence[str], running: Sequence[str]) -> str:
     """Return in what a running argv is not the unit's, as words that go after a name; empty where they are the same."""
+    from difflib import SequenceMatcher  # noqa: PLC0415  # mostly there is no difference
+
     wanted, has = _options(unit), _options(running)
     lacking, more = [], []
     for tag, i, j, k, m in SequenceMatcher(None, wanted, has, autojunk=False).get_opcodes():
@@ -67,11 +70,9 @@ def argv_difference(unit: Sequence[str], running: Sequence[str]) -> str:
     return f"runs without {_shown(lacking)}, which its unit has" if lacking else ""
 
 
-def _other_argv(profile: BoxProfile) -> Iterator[str]:
+def _other_argv(profile: BoxProfile, state: UnitState) -> Iterator[str]:
     """Yield in what the argv of the server that runs is not its unit's; nothing where none runs."""
-    servers = [
-        words[words.index(MODEL) :] for words in map(_argv, units.processes(units.show(profile.unit))) if MODEL in words
-    ]
+    servers = [words[words.index(MODEL) :] for words in map(_argv, units.processes(state)) if MODEL in words]
     if servers and profile.argv not in servers:
         said = argv_difference(profile.argv, servers[0])
         yield f"{profile.name} {said}; systemctl restart {profile.name}, if its unit is right"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import re
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
 
 SMI_S = 30.0
 POLL_S = 0.05
+GONE_S = 0.005
 # What a driver may keep of a GPU for a while after the last process has gone.
 SLACK_MIB = 256
 _UNIT = re.compile(r"/([^/]+)\.(?:service|scope)(?:/|$)")
@@ -69,7 +68,20 @@ def holders() -> list[Holder]:
         GpuboxError: nvidia-smi is missing or fails.
     """
     rows = _ask("--query-compute-apps=gpu_uuid,pid,process_name,used_memory")
-    return [Holder(uuid, int(pid), Path(name).name, _number(mib)) for uuid, pid, name, mib in rows]
+    return [Holder(uuid, int(pid), Path(", ".join(name)).name, _number(mib)) for uuid, pid, *name, mib in rows]
+
+
+def cards_and_holders() -> tuple[list[Card], list[Holder]]:
+    """Return both, asked for at the same time: nvidia-smi is slow to start.
+
+    Raises:
+        GpuboxError: nvidia-smi is missing or fails.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # not for who only asks for the status
+
+    with ThreadPoolExecutor(2) as pool:
+        present, held = pool.submit(cards), pool.submit(holders)
+    return present.result(), held.result()
 
 
 def sensors() -> list[dict[str, object]]:
@@ -84,14 +96,14 @@ def sensors() -> list[dict[str, object]]:
     return [
         {
             "index": int(index),
-            "name": name,
+            "name": ", ".join(name),
             "used_mib": _number(used),
             "total_mib": _number(total),
             "power_w": _measure(power),
             "temperature_c": _measure(heat),
             "driver": driver,
         }
-        for index, name, used, total, power, heat, driver in rows
+        for index, *name, used, total, power, heat, driver in rows
     ]
 
 
@@ -148,14 +160,10 @@ def wait_until_free(wanted: Collection[Card], limit_s: float, on_wait: Callable[
     Raises:
         GpuboxError: they were not free in time; names the process.
     """
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # not for who only asks for the status
-
     begun, told = time.monotonic(), ""
     while True:
-        with ThreadPoolExecutor(2) as pool:  # nvidia-smi is slow to start
-            present, held = pool.submit(cards), pool.submit(holders)
         try:
-            said = not_free(wanted, present.result(), held.result())
+            said = not_free(wanted, *cards_and_holders())
         except GpuboxError as error:  # it answered before the stop, so it will again
             said = str(error)
         waited = time.monotonic() - begun
@@ -169,6 +177,26 @@ def wait_until_free(wanted: Collection[Card], limit_s: float, on_wait: Callable[
         time.sleep(POLL_S)
 
 
+def free_after(wanted: Collection[Card], held: Collection[Holder], stopped: Callable[[], bool]) -> bool:
+    """Wait until some processes have ended that hold GPUs, and return whether the memory is free then.
+
+    It can be while their services still stop. That it is not, or can't be told, is no error: `wait_until_free` tells it.
+
+    Args:
+        wanted: as `not_free` takes them.
+        held: by whom they are held.
+        stopped: says when there is nothing more to wait for.
+    """
+    alive = {Path(f"/proc/{one.pid}") for one in held}
+    while alive and not stopped():
+        alive = {path for path in alive if path.exists()}
+        time.sleep(GONE_S)
+    try:
+        return not alive and not not_free(wanted, *cards_and_holders())
+    except GpuboxError:
+        return False
+
+
 def unit_of(pid: int) -> str:
     """Return the service or scope of a process, without suffix; empty where it can't be told."""
     try:
@@ -180,25 +208,18 @@ def unit_of(pid: int) -> str:
 
 
 def _ask(query: str) -> Iterator[list[str]]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        raise GpuboxError("nvidia-smi", "is not installed", "run playbooks/provision.yml")
+    argv = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(
-            [program, query, "--format=csv,noheader,nounits"],
-            capture_output=True,
-            text=True,
-            timeout=SMI_S,
-            check=False,
-        )
+        said = subprocess.run(argv, capture_output=True, text=True, timeout=SMI_S, check=False)
+    except FileNotFoundError:
+        raise GpuboxError("nvidia-smi", "is not installed", "run playbooks/provision.yml") from None
     except subprocess.TimeoutExpired:
         raise GpuboxError("nvidia-smi", f"gives no answer within {SMI_S:g} s", "see journalctl -k for NVRM") from None
     if said.returncode:
         first = (said.stdout + said.stderr).strip().partition("\n")[0]
         raise GpuboxError("nvidia-smi", first or f"ended with exit status {said.returncode}", "mend the driver first")
-    fields = query.count(",") + 1
-    rows = csv.reader(said.stdout.splitlines(), skipinitialspace=True)
-    return (row for row in rows if len(row) == fields)
+    rows = (line.split(", ") for line in said.stdout.splitlines())  # a name may have commas of its own
+    return (row for row in rows if len(row) > query.count(","))
 
 
 def _measure(text: str) -> float | None:

@@ -28,12 +28,14 @@ class Ready:
     Attributes:
         sizes: bytes of the model's files, by path.
         cards: the GPUs that must be free; `used_mib` is what may stay in use of each.
+        holders: the processes that hold them now, all of them of profiles that stop.
         image: the image's ID, 12 digits.
         up: whether the profile's own service runs, although it does not serve.
     """
 
     sizes: dict[str, int]
     cards: list[gpus.Card]
+    holders: list[gpus.Holder]
     image: str
     up: bool
 
@@ -73,7 +75,8 @@ def preflight(
         RefusedError: with everything that is wrong.
     """
     found: dict[str, int] = {}
-    held: list[gpus.Card] = []
+    cards: list[gpus.Card] = []
+    holders: list[gpus.Holder] = []
     image: list[str] = []
     states: list[units.UnitState] = []
 
@@ -85,7 +88,7 @@ def preflight(
             {str(file): model_files.check(file, sizes) for file in model_files.all_parts(profile.models)}
         ),
         lambda: _port(profile, stops),
-        lambda: held.extend(_gpus(profile, {one.name for one in (*stops, profile)})),
+        lambda: _gpus(profile, {one.name for one in (*stops, profile)}, cards, holders),
     ]
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # not for who only asks for the status
 
@@ -93,7 +96,7 @@ def preflight(
         faults = [fault for fault in pool.map(_fault, checks) if fault]
     if faults:
         raise RefusedError(faults)
-    return Ready(found, held, image[0], states[0].up)
+    return Ready(found, cards, holders, image[0], states[0].up)
 
 
 def _fault(check: Callable[[], None]) -> GpuboxError | None:
@@ -149,19 +152,19 @@ def _port(profile: BoxProfile, stops: Sequence[BoxProfile]) -> None:
     require_free_port("127.0.0.1", profile.port)
 
 
-def _gpus(profile: BoxProfile, stopping: set[str]) -> list[gpus.Card]:
+def _gpus(profile: BoxProfile, stopping: set[str], cards: list[gpus.Card], holders: list[gpus.Holder]) -> None:
     if profile.gpus == "none":
-        return []
-    present = gpus.cards()
+        return
+    present, held = gpus.cards_and_holders()
     wanted = gpus.chosen(profile.gpus, present)
     uuids = {card.uuid for card in wanted}
-    holders = [one for one in gpus.holders() if one.uuid in uuids]
+    holders += [one for one in held if one.uuid in uuids]
     strangers = [one for one in holders if one.unit not in stopping]
     if strangers:
         fault = "is held by what this switch does not stop: " + "; ".join(map(str, strangers))
         raise GpuboxError("VRAM", fault, "end that process, or give the profile other GPUs")
     leaving = {uuid: sum(one.mib for one in holders if one.uuid == uuid) for uuid in uuids}
     # What is in use beyond any process's memory is the driver's own, and stays.
-    return [
+    cards += [
         gpus.Card(card.index, card.uuid, max(card.used_mib - leaving[card.uuid], 0), card.total_mib) for card in wanted
     ]

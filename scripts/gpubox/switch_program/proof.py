@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpubox.api_key import read_api_key
-from gpubox.errors import EndpointError, ServerExitedError
-from gpubox.readiness import probe_until_ready
+from gpubox.errors import EndpointError
 from gpubox.switch_program import units
-from gpubox.switch_program.failure import Evidence, explain
 from gpubox.switch_program.memory import LoadProgress, bytes_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gpubox.errors import ServerExitedError
     from gpubox.switch_program.profiles import BoxProfile
 
 START_LOOK_S = 0.03
@@ -44,6 +43,8 @@ def wait_until_served(
         ServerExitedError: it ended, answered wrongly or was too slow; says why, with its last lines.
         GpuboxError: its API key can't be read.
     """
+    from gpubox.readiness import probe_until_ready  # noqa: PLC0415  # while the container starts
+
     key = read_api_key(Path(profile.api_key_file)) if profile.api_key_file else None
     begun = time.monotonic()
     progress = LoadProgress(size)
@@ -111,14 +112,14 @@ def require_running(profile: BoxProfile) -> None:
 
 def healthy(profile: BoxProfile, limit_s: float = HEALTH_S) -> bool:
     """Whether a profile's server says that it is well, within a time in seconds."""
-    connection = http.client.HTTPConnection("127.0.0.1", profile.port, timeout=limit_s)
+    # http.client takes longer to import than all else here.
     try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
+        with socket.create_connection(("127.0.0.1", profile.port), limit_s) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            with connection.makefile("rb") as answer:
+                return answer.readline(1024).split()[1:2] == [b"200"]
+    except OSError:
         return False
-    finally:
-        connection.close()
 
 
 def _failed(
@@ -129,6 +130,8 @@ def _failed(
     timeout_s: float = 0.0,
     answer: str = "",
 ) -> ServerExitedError:
+    from gpubox.switch_program.failure import Evidence, explain  # noqa: PLC0415  # most profiles serve
+
     killed = state.exit_status == 128 + signal.SIGKILL
     lines = (*units.log_lines(state), *(units.out_of_memory_lines(profile.unit, state) if killed else ()))
     seen = str(progress) if progress and progress.done else ""

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from gpubox.errors import GpuboxError
@@ -164,7 +166,7 @@ class Transaction:
             if not switch.stops:
                 return "nothing had served before"
             for name in switch.stops:
-                self._serve(self._profiles[name], None)
+                self._serve(self._profiles[name])
                 self._state.active.setdefault(name, now())
         except Exception as error:
             if units.shutting_down():
@@ -178,7 +180,7 @@ class Transaction:
         """Let the new profile serve and watch it; return why it does not, or an empty string."""
         try:
             profile = self._profiles[switch.to]
-            self._serve(profile, None)
+            self._serve(profile)
             if not switch.proven:
                 self._step(switch, "watch", f"{switch.to} has answered a completion", must=False)
             require_gpus(profile, _cards(switch))
@@ -207,20 +209,47 @@ class Transaction:
         """Do what touches services, up to the last look at the new one."""
         profile = self._profiles[switch.to]
         self._step(switch, "stop", ", ".join(switch.stops) or "nothing has to stop")
-        self._stop([self._profiles[name] for name in switch.stops] + ([profile] if ready.up else []))
+        free = self._stop_for(profile, [self._profiles[name] for name in switch.stops], ready)
         self._step(switch, "free", f"the memory of {len(ready.cards)} GPUs" if ready.cards else "no GPU is needed")
-        if ready.cards:
+        if ready.cards and not free:
             gpus.wait_until_free(ready.cards, FREE_S, lambda said: self._events.step("free", f"waiting: {said}"))
         self._step(switch, "load", f"{profile.name}, image {ready.image}")
-        taken = self._serve(profile, options.timeout_s, ready.size)
+        units.start_next(profile.unit)
+        taken = self._wait_until_served(profile, options.timeout_s, ready.size)
         self._step(switch, "watch", f"{profile.name} has answered a completion after {taken:.1f} s")
         require_gpus(profile, ready.cards)
         proof.watch(profile, options.watch_s)
 
-    def _serve(self, profile: BoxProfile, timeout_s: float | None, size: int = 0) -> float:
-        """Start a profile, which changes nothing where it runs, and wait until it serves; return the seconds."""
-        size = size or sum(file.stat().st_size for file in model_files.all_parts(profile.models) if file.exists())
+    def _stop_for(self, profile: BoxProfile, stops: list[BoxProfile], ready: Ready) -> bool:
+        """Stop what makes place for a profile; return whether the memory of its GPUs is known to be free.
+
+        What can be done while Podman takes the old containers away is done then.
+        """
+        if ready.up:
+            self._stop([*stops, profile])
+            units.forget_failures(profile.unit)
+            return False
+        stopped = Event()
+        # Of one that holds nothing yet, as in its load, the memory is not free before its service has stopped.
+        all_hold = {one.unit for one in ready.holders} == {one.name for one in stops}
+        with ThreadPoolExecutor(2) as pool:
+            forgotten = pool.submit(units.forget_failures, profile.unit)
+            free = pool.submit(gpus.free_after, ready.cards, ready.holders, stopped.is_set) if all_hold else None
+            try:
+                self._stop(stops)
+            finally:
+                stopped.set()
+        forgotten.result()
+        return free is not None and free.result()
+
+    def _serve(self, profile: BoxProfile) -> None:
+        """Start a profile, which changes nothing where it runs, and wait until it serves."""
         units.start(profile.unit)
+        size = sum(file.stat().st_size for file in model_files.all_parts(profile.models) if file.exists())
+        self._wait_until_served(profile, None, size)
+
+    def _wait_until_served(self, profile: BoxProfile, timeout_s: float | None, size: int) -> float:
+        """Wait until a profile serves that was started; return the seconds."""
 
         def on_progress(progress: LoadProgress) -> None:
             self._events.progress(f"{profile.name}: {progress}", progress.done, progress.size)

@@ -94,9 +94,23 @@ def start(unit: str) -> None:
     Raises:
         GpuboxError: systemd refuses.
     """
+    forget_failures(unit)
+    start_next(unit)
+
+
+def forget_failures(unit: str) -> None:
+    """Let the next start of a service be as if it had never failed."""
     if show(unit).restarting:  # systemd would count this start as one more restart, as after a crash of what it started
         _systemctl("stop", unit)
     _systemctl("reset-failed", unit)
+
+
+def start_next(unit: str) -> None:
+    """Ask for a start, without waiting for it, where failures have been forgotten.
+
+    Raises:
+        GpuboxError: systemd refuses.
+    """
     done = _systemctl("start", "--no-block", unit)
     if done.returncode:
         raise GpuboxError(unit, f"systemd does not start it: {done.stderr.strip()}", f"see systemctl status {unit}")
