@@ -116,8 +116,7 @@ def _digest(inventory: Path, sources: list[Path]) -> str | None:
 
 def _further_files(inventory: Path) -> Iterator[Path]:
     """Yield the files of variables and settings that Ansible reads beside an inventory's own."""
-    for folder in dict.fromkeys((inventory.absolute(), Path.cwd())):
-        for name in VARIABLES_FOLDERS:
-            yield from sorted(path for path in (folder / name).rglob("*") if path.is_file())
+    for name in VARIABLES_FOLDERS:
+        yield from sorted(path for path in (inventory / name).rglob("*") if path.is_file())
     configs = [os.environ.get("ANSIBLE_CONFIG") or _CONFIGS[0], *_CONFIGS]
     yield from (path for path in (Path(name).expanduser() for name in configs) if path.is_file())
