@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gpubox.errors import GpuboxError
-from gpubox.switch_program.gpus import Card, Holder, cards, chosen, holders, not_free, wait_until_free
+from gpubox.switch_program.gpus import (
+    Card,
+    Holder,
+    cards,
+    chosen,
+    free_after,
+    holders,
+    not_free,
+    sensors,
+    wait_until_free,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +47,13 @@ def test_cards_and_holders_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     assert cards() == [CARDS[0], Card(1, B, 0, 97_887)]
     assert [(one.uuid, one.pid, one.name, one.mib) for one in holders()] == [(A, os.getpid(), "llama-server", 40_000)]
+
+
+def test_a_name_may_have_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = "*gpu=index*) echo '0, Card, Server Edition, 4, 97887, 71.5, [N/A], 580.65.06' ;;\n"
+    install(tmp_path, monkeypatch, f"{answers}*compute-apps*) echo '{A}, 0, /opt/serve, then/a, b, 40000' ;;")
+    assert (sensors()[0]["name"], sensors()[0]["total_mib"]) == ("Card, Server Edition", 97_887)
+    assert [(one.name, one.mib) for one in holders()] == [("a, b", 40_000)]
 
 
 def test_a_failing_nvidia_smi_is_told_in_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,3 +118,30 @@ def test_the_wait_has_a_limit_and_names_the_holder(tmp_path: Path, monkeypatch: 
     assert str(caught.value) == (
         f"VRAM: not free after 0 s: x (pid 0) holds 9 MiB of {A}; end that process, then switch again"
     )
+
+
+FREE = f"*gpu=index*) echo '0, {A}, 4, 97887' ;;\n*compute-apps*) ;;"
+FULL = f"*gpu=index*) echo '0, {A}, 40000, 97887' ;;\n*compute-apps*) ;;"
+
+
+@pytest.mark.parametrize(("answers", "found_free"), [(FREE, [True]), (FULL, [False]), ("*) exit 9 ;;", [False])])
+def test_when_its_holders_have_ended_memory_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: str, found_free: list[bool]
+) -> None:
+    install(tmp_path, monkeypatch, answers)
+    holder = subprocess.Popen(["sleep", "60"])
+    found: list[bool] = []
+    held = [Holder(A, holder.pid, "sleep", 40_000)]
+    waiter = threading.Thread(target=lambda: found.append(free_after(CARDS[:1], held, lambda: False)))
+    waiter.start()
+    waiter.join(0.3)
+    assert (found, (tmp_path / "calls").exists()) == ([], False)  # as long as it lives, nothing is asked
+    holder.kill()
+    holder.wait()
+    waiter.join(10)
+    assert found == found_free
+
+
+def test_memory_is_not_free_for_certain_while_its_holder_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, FREE)
+    assert not free_after(CARDS[:1], [Holder(A, os.getpid(), "python", 40_000)], lambda: True)

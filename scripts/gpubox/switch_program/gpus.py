@@ -211,7 +211,7 @@ def _ask(query: str) -> Iterator[list[str]]:
     argv = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
     try:
         said = subprocess.run(argv, capture_output=True, text=True, timeout=SMI_S, check=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise GpuboxError("nvidia-smi", "is not installed", "run playbooks/provision.yml") from None
     except subprocess.TimeoutExpired:
         raise GpuboxError("nvidia-smi", f"gives no answer within {SMI_S:g} s", "see journalctl -k for NVRM") from None

@@ -231,7 +231,7 @@ class Transaction:
             return False
         stopped = Event()
         # Of one that holds nothing yet, as in its load, the memory is not free before its service has stopped.
-        all_hold = {one.unit for one in ready.holders} == {one.name for one in stops}
+        all_hold = bool(ready.cards) and {one.unit for one in ready.holders} == {one.name for one in stops}
         with ThreadPoolExecutor(2) as pool:
             forgotten = pool.submit(units.forget_failures, profile.unit)
             free = pool.submit(gpus.free_after, ready.cards, ready.holders, stopped.is_set) if all_hold else None
