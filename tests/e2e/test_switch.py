@@ -163,6 +163,22 @@ def test_after_a_kill_the_old_profile_waits_for_that_memory_too(there: Switching
     assert re.search(r"roll back: waiting: .* in use by no process that is seen", printed), printed
 
 
+@pytest.mark.parametrize(("crashes", "outcome"), [(False, "switched"), (True, "rolled back")])
+def test_a_switch_under_way_does_without_its_program(there: SwitchingBox, crashes: bool, outcome: str) -> None:  # noqa: FBT001  # a parameter
+    folder = "/usr/local/lib/gpubox"
+    there.behave("two", crashes=crashes)
+    there.forget_model("two")
+    last = there.last_id()
+    controller = there.gpubox("switch", "two", "--host", there.box.name, "--prewarm", "--rate=8", "--watch=1")
+    there.await_step("prewarm", last)
+    there.box.run(f"mv {folder} {folder}.away && mkdir {folder}")  # a deployment replaces all of it
+    try:
+        printed, _ = controller.communicate(timeout=120)
+    finally:
+        there.box.run(f"rmdir {folder} && mv {folder}.away {folder}")
+    assert (there.await_end()["outcome"], there.answering()) == (outcome, ["one" if crashes else "two"]), printed
+
+
 def test_an_observer_on_the_box_sees_nothing_wrong_while_it_loses_power(there: SwitchingBox) -> None:
     told: list[str] = []
     soak = Soak(there, Random(1), told.append)

@@ -91,8 +91,9 @@ def _declare(arguments: argparse.Namespace, paths: Paths) -> int:
     from gpubox.switch_program.box import declare
     from gpubox.switch_program.compiled import compile_modules
 
-    compile_modules(Path(sys.argv[0]))
-    print(json.dumps(declare(paths, arguments.names)))
+    done = declare(paths, arguments.names)
+    compile_modules(Path(sys.argv[0]))  # no switch is under way, which may run from an older one's
+    print(json.dumps(done))
     return 0
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from gpubox.errors import GpuboxError
@@ -45,6 +47,7 @@ def run(paths: Paths, switch: Switch, options: Options) -> bool:
     events = Events(paths.events(switch.id))
     try:
         with only_one(paths.lock, f"a switch to {switch.to} by {switch.by}"):
+            _import_the_rest()
             _forget_old_events(paths)
             file = StateFile(paths.state)
             state, profiles = file.read(), read_profiles(paths.profiles)
@@ -79,6 +82,7 @@ def boot(paths: Paths) -> bool:
 
     file = StateFile(paths.state)
     with only_one(paths.lock, "the start of the box"):
+        _import_the_rest()
         state, profiles = file.read(), read_profiles(paths.profiles)
         last = state.switch
         unended = last is not None and (not last.outcome or (last.outcome == FAILED and last.rollback))
@@ -163,6 +167,11 @@ def _free(folder: Path) -> int:
     """Return how much a disk has left for programs that are not root's, bytes."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
+
+
+def _import_the_rest() -> None:
+    """Import, beside the checks, what a switch needs of ours only later: a deployment may replace the program meanwhile."""
+    Thread(target=import_module, args=["gpubox.readiness"]).start()
 
 
 def _begun(paths: Paths, switch: Switch) -> bool:
