@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SMI = """#!/bin/sh
 case "$*" in
-*compute-apps*) echo "GPU-aaaa, $PPID, /usr/bin/python3, 400"; sleep 60 ;;
+*compute-apps*) echo "GPU-aaaa, $PPID, /usr/bin/serve, a, 400"; sleep 60 ;;
 *clocks_event*) echo 'Field "clocks_event_reasons.active" is not a valid field to query.'; exit 2 ;;
 *--loop-ms=1000*) while :; do echo "0, GPU-aaaa, 400, 97, 300.25, 2400, 61, 0x0000000000000004"; sleep 0.3; done ;;
 *) echo "0, GPU-aaaa, Stand-in, 97887, 12.0, 00000000:01:00.0, 570.1" ;;
@@ -139,7 +139,7 @@ def test_who_holds_memory_of_a_gpu_is_told_with_its_cgroup(start: Start) -> None
     while not tick["apps"]:
         tick = running.next("tick")
     cgroup = Path(f"/proc/{running.process.pid}/cgroup").read_text()
-    assert tick["apps"] == [{"uuid": "GPU-aaaa", "pid": running.process.pid, "name": "python3", "cgroup": cgroup}]
+    assert tick["apps"] == [{"uuid": "GPU-aaaa", "pid": running.process.pid, "name": "serve, a", "cgroup": cgroup}]
     running.end()
 
 

@@ -12,7 +12,6 @@ It prints JSON objects, one a line, and obeys those that it reads:
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import hashlib
 import json
@@ -150,13 +149,13 @@ class Watch:
         self._gpus.append(line)
 
     def _app(self, line: str) -> None:
-        row = next(csv.reader([line], skipinitialspace=True), [])
-        if len(row) == 4 and row[1].isdigit():
+        row = line.strip().split(", ")
+        if len(row) >= 4 and row[1].isdigit():
             pid = int(row[1])
             self._apps[pid] = {
                 "uuid": row[0],
                 "pid": pid,
-                "name": Path(row[2]).name,
+                "name": Path(", ".join(row[2:-1])).name,  # it may have commas of its own
                 "cgroup": read(f"/proc/{pid}/cgroup"),
             }
 
