@@ -58,7 +58,7 @@ def read_hosts(inventory: Path) -> Hosts:
             return Hosts(**kept["hosts"])
     hosts, whole = _read(sources)
     if whole:
-        _keep(file, {"key": key, "hosts": asdict(hosts)})
+        _keep(file, {"inventory": str(inventory.absolute()), "key": key, "hosts": asdict(hosts)})
     return hosts
 
 
@@ -96,6 +96,10 @@ def _keep(file: Path, kept: dict[str, Any]) -> None:
         part.touch(mode=0o600)  # an inventory may hold passwords
         part.write_text(text, "utf-8")
         part.replace(file)
+    for other in file.parent.glob("*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if not Path(json.loads(other.read_text("utf-8"))["inventory"]).exists():
+                other.unlink()
 
 
 def _digest(inventory: Path, sources: list[Path]) -> str | None:

@@ -116,6 +116,14 @@ def test_a_damaged_cache_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPat
     assert read_without_ansible(folder, monkeypatch) == hosts
 
 
+def test_what_is_remembered_of_an_inventory_that_is_gone_is_forgotten(folder: Path) -> None:
+    read_hosts(folder)
+    moved = folder.rename(folder.with_name("moved"))
+    read_hosts(moved)
+    (file,) = kept(folder)
+    assert json.loads(file.read_text())["inventory"] == str(moved)
+
+
 def test_a_cache_that_can_not_be_written_is_done_without(folder: Path) -> None:
     (folder.parent / "cache").write_text("")
     assert "glm" in read_hosts(folder).variables
