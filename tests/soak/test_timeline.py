@@ -54,6 +54,13 @@ def test_a_slow_answer_is_no_gap_while_the_same_engine_lives() -> None:
     assert (seen.gaps, seen.faults) == ([], [])
 
 
+def test_the_first_answer_may_be_slow_too() -> None:
+    seen = read((0.3, "one", "", BEFORE), (2, "one", "one", BEFORE))
+    assert (seen.gaps, seen.faults) == ([], [])
+    assert len(read((2, "one", "", BEFORE), (2, "one", "one", BEFORE)).faults) == 1
+    assert len(read((0.3, "", "", BEFORE), (2, "one", "one", BEFORE)).faults) == 1
+
+
 def test_an_engine_that_ends_without_a_switch_is_a_fault() -> None:
     seen = read((2, "one", "one", BEFORE), (0.5, "", "", BEFORE), (2, "one", "one", BEFORE))
     assert kinds(seen) == [("unexplained", 0.6, 0.5)]

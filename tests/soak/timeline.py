@@ -73,6 +73,8 @@ class Reader:
         self._pids: list[int] = []  # of the engine that answered
         self._gap: Gap | None = None
         self._settled_at: float | None = None
+        self._first: float | None = None  # when the watch began
+        self._begun = False
         self._double: float | None = None
 
     def read(self, lines: Iterable[Line]) -> Timeline:
@@ -97,6 +99,12 @@ class Reader:
                 alive[name].append(pid)
         self._two(now, [f"{name} ({pid})" for name, pids in alive.items() for pid in pids], rebooted=rebooted)
         serving = self._serving(line, alive)
+        if self._first is None:
+            self._first = now
+        # Nobody watched before the first look, whose answer may come with a later one.
+        self._begun = self._begun or bool(serving) or not alive or now - self._first >= SLOW_S
+        if not self._begun:
+            return
         if self._gap is None and (rebooted or not serving):
             self._gap = Gap(float(self._last["t"]) if self._last else now)
             self._settled_at = None
