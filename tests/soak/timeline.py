@@ -99,11 +99,7 @@ class Reader:
                 alive[name].append(pid)
         self._two(now, [f"{name} ({pid})" for name, pids in alive.items() for pid in pids], rebooted=rebooted)
         serving = self._serving(line, alive)
-        if self._first is None:
-            self._first = now
-        # Nobody watched before the first look, whose answer may come with a later one.
-        self._begun = self._begun or bool(serving) or not alive or now - self._first >= SLOW_S
-        if not self._begun:
+        if not self._has_begun(now, sure=bool(serving) or not alive):
             return
         if self._gap is None and (rebooted or not serving):
             self._gap = Gap(float(self._last["t"]) if self._last else now)
@@ -119,6 +115,13 @@ class Reader:
             if self._gap.kind == "unexplained":
                 self._fault(now, f"nothing served for {self._gap.seconds:.2f} s and no switch was under way: {state}")
             self._gap = None
+
+    def _has_begun(self, now: float, *, sure: bool) -> bool:
+        """Whether the watch has begun: the answer to the first look may come with a later one."""
+        if self._first is None:
+            self._first = now
+        self._begun = self._begun or sure or now - self._first >= SLOW_S
+        return self._begun
 
     def _serving(self, line: Line, alive: Mapping[str, list[int]]) -> str:
         """Return who serves: who has answered, or who did a moment ago and still lives."""
