@@ -99,9 +99,8 @@ class Reader:
                 alive[name].append(pid)
         self._two(now, [f"{name} ({pid})" for name, pids in alive.items() for pid in pids], rebooted=rebooted)
         serving = self._serving(line, alive)
-        if not self._has_begun(now, sure=bool(serving) or not alive):
-            return
-        if self._gap is None and (rebooted or not serving):
+        begun = self._has_begun(now, sure=bool(serving) or not alive)
+        if begun and self._gap is None and (rebooted or not serving):
             self._gap = Gap(float(self._last["t"]) if self._last else now)
             self._settled_at = None
         if self._gap is None:
