@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 VARIABLES_FOLDERS = ("group_vars", "host_vars")
 # Signs of a source that is a plugin's to answer, of plugins for variables, and of secrets that must not be kept in the clear.
 _UNCERTAIN = (b"plugin:", b"vars_plugins", b"$ANSIBLE_VAULT")
+_VARS_PLUGINS = ("~/.ansible/plugins/vars", "/usr/share/ansible/plugins/vars")
 _CONFIGS = ("ansible.cfg", "~/.ansible.cfg", "/etc/ansible/ansible.cfg")
 
 
@@ -87,15 +88,17 @@ def _read(sources: list[Path]) -> tuple[Hosts, bool]:
 
 def _keep(file: Path, kept: dict[str, Any]) -> None:
     """Write the cache, where it would say the very same when it is read; without one all works as well."""
+    part = file.with_suffix(f".{os.getpid()}")
     with suppress(OSError, TypeError, ValueError):
         text = json.dumps(kept)
         if json.loads(text) != kept:
             return
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}")
         part.touch(mode=0o600)  # an inventory may hold passwords
         part.write_text(text, "utf-8")
         part.replace(file)
+    with suppress(OSError):
+        part.unlink(missing_ok=True)
     for other in file.parent.glob("*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             if not Path(json.loads(other.read_text("utf-8"))["inventory"]).exists():
@@ -112,6 +115,8 @@ def _digest(inventory: Path, sources: list[Path]) -> str | None:
     whence = (gpubox.__version__, sys.version, release, settings, str(Path.cwd()), str(inventory))
     read = [(str(path), path.read_bytes()) for path in (*sources, *_further_files(inventory))]
     if any(os.access(path, os.X_OK) for path in sources) or "ANSIBLE_VARS_ENABLED" in os.environ:
+        return None
+    if any(any(Path(folder).expanduser().glob("*.py")) for folder in _VARS_PLUGINS):
         return None
     if any(sign in text for _, text in read for sign in _UNCERTAIN):
         return None

@@ -108,6 +108,17 @@ def test_a_source_that_is_a_program_is_asked_each_time(folder: Path) -> None:
     assert kept(folder) == []
 
 
+def test_where_a_plugin_may_add_variables_ansible_is_asked_each_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    plugin = folder.parent / ".ansible" / "plugins" / "vars" / "mine.py"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text("")
+    read_hosts(folder)
+    assert kept(folder) == []
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"key": "other", "hosts": {}})])
 def test_a_damaged_cache_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     hosts = read_hosts(folder)

@@ -9,10 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 
 def compile_modules(program: Path) -> None:
@@ -24,21 +21,21 @@ def compile_modules(program: Path) -> None:
     import zipfile  # noqa: PLC0415  # only a deployment and a start of the box compile
     from tempfile import TemporaryDirectory  # noqa: PLC0415
 
-    with suppress(OSError, zipfile.BadZipFile):
-        with zipfile.ZipFile(program) as archive:
-            target = compiled_path(program, archive.comment.decode())
-            if target.exists():
-                return
-            part = target.with_suffix(f".{os.getpid()}")
-            with TemporaryDirectory() as folder:
-                archive.extractall(folder)
-                with zipfile.PyZipFile(str(part), "w") as packed:
-                    packed.writepy(f"{folder}/gpubox")
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        for old in program.parent.glob(f"{program.stem}-*.pyz"):
-            old.unlink(missing_ok=True)
-        part.replace(target)
+    with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(program) as archive:
+        target = compiled_path(program, archive.comment.decode())
+        if target.exists():
+            return
+        # Beside the program, so that it can take its place by its name alone; what a failure leaves goes with the folder.
+        with TemporaryDirectory(dir=program.parent) as folder:
+            archive.extractall(folder)
+            part = Path(folder, target.name)
+            with zipfile.PyZipFile(str(part), "w") as packed:
+                packed.writepy(f"{folder}/gpubox")
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
+            for old in program.parent.glob(f"{program.stem}-*.pyz"):
+                old.unlink(missing_ok=True)
+            part.replace(target)
 
 
 def compiled_path(program: Path, key: str) -> Path:
