@@ -126,6 +126,7 @@ def _digest(inventory: Path, sources: list[Path]) -> str | None:
 def _further_files(inventory: Path) -> Iterator[Path]:
     """Yield the files of variables and settings that Ansible reads beside an inventory's own."""
     for name in VARIABLES_FOLDERS:
-        yield from sorted(path for path in (inventory / name).rglob("*") if path.is_file())
+        found = os.walk(inventory / name, followlinks=True)  # as Ansible does
+        yield from sorted(path for folder, _, files in found for path in (Path(folder, file) for file in files))
     configs = [os.environ.get("ANSIBLE_CONFIG") or _CONFIGS[0], *_CONFIGS]
     yield from (path for path in (Path(name).expanduser() for name in configs) if path.is_file())

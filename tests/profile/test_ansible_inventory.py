@@ -77,6 +77,17 @@ def test_whatever_changes_it_is_read_anew(folder: Path, monkeypatch: pytest.Monk
     assert read_without_ansible(folder, monkeypatch) == hosts
 
 
+def test_a_change_behind_a_link_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "main.yml").write_text("gpubox_cores: 8\n")
+    (folder / "host_vars").mkdir()
+    (folder / "host_vars" / "glm").symlink_to(elsewhere)
+    assert read_hosts(folder).variables["glm"]["gpubox_cores"] == 8
+    (elsewhere / "main.yml").write_text("gpubox_cores: 16\n")
+    assert read_without_ansible(folder, monkeypatch) is None
+
+
 def test_another_setting_of_ansible_is_another_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_hosts(folder)
     monkeypatch.setenv("ANSIBLE_HASH_BEHAVIOUR", "merge")
