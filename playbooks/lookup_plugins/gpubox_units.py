@@ -6,7 +6,7 @@ A lookup and not a filter: Ansible hands lists to filters lazily, and pydantic r
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
@@ -19,6 +19,11 @@ from gpubox.errors import GpuboxError
 from gpubox.profile_files import load_profile
 from gpubox.render import render, template_path, unit_filename, unit_of
 from gpubox.switch_profiles import box_profile
+from gpubox.template_files import render_template
+
+if TYPE_CHECKING:
+    from gpubox.arguments import Form
+    from gpubox.profile_files import LoadedProfile
 
 DOCUMENTATION = """
 name: gpubox_units
@@ -37,6 +42,10 @@ options:
     description: Where the units are on the host.
     type: str
     default: /etc/containers/systemd
+  services_folder:
+    description: Where systemd looks for what is said of services beside their units.
+    type: str
+    default: /etc/systemd/system
   image:
     description: The image that the box has, for a box whose inventory sets no gpubox_image.
     type: str
@@ -55,8 +64,8 @@ options:
 RETURN = """
 _raw:
   description: >-
-    One dictionary a profile: name, file, dest (its path), content (its text), template, unit (the template's variable), service, port, hash, active,
-    api_key_file, secret, switch (what the program that switches profiles needs to know).
+    One dictionary a profile: name, file, dest (its path), content (its text), template, unit (the template's variable), service,
+    stop (dest, content and folder of the file that says how it stops; empty where the unit does), port, hash, active, api_key_file, secret, switch (what the program that switches profiles needs to know).
   type: list
 """
 
@@ -86,6 +95,7 @@ class LookupModule(LookupBase):
                     "template": str(template_path(form)),
                     "unit": unit_of(deployment, form),
                     "service": f"{one.name}.service",
+                    "stop": self._stop(one, form),
                     "port": one.profile.port,
                     "hash": one.hash,
                     "active": one.name in active,
@@ -100,3 +110,10 @@ class LookupModule(LookupBase):
             ]
         except GpuboxError as error:
             raise AnsibleError(f"gpubox: {error}") from error
+
+    def _stop(self, loaded: LoadedProfile, form: Form) -> dict[str, Any]:
+        if form != "quadlet":
+            return {}
+        text = render_template("quadlet-stop.conf.j2", stop={"timeout_s": loaded.profile.health.stop_timeout})
+        folder = f"{self.get_option('services_folder')}/{loaded.name}.service.d"
+        return {"dest": f"{folder}/gpubox.conf", "content": text, "folder": {"dest": folder}}

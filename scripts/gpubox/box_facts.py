@@ -21,7 +21,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from gpubox.box_answer import check_status
 from gpubox.box_connection import BoxConnection
-from gpubox.box_switch import PROGRAM
+from gpubox.switch_program.launch import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,12 +5,13 @@ from __future__ import annotations
 import getpass
 import json
 import platform
+import shlex
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpubox.errors import BoxError, ConnectionLostError
-from gpubox.switch_program.launch import new_identity
+from gpubox.switch_program.launch import PROGRAM, launch_command, new_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     OnEvent = Callable[[dict[str, Any]], None]
 
-PROGRAM = "/usr/local/lib/gpubox/switch.pyz"
+PYTHON = ("python3", "-ISB", PROGRAM)
 RECONNECT_S = 1.0
 GIVE_UP_S = 1800.0
 
@@ -62,7 +63,12 @@ def ask_switch(connection: BoxConnection, profile: str, options: Sequence[str], 
         BoxError: the box can't be reached.
     """
     identity = new_identity()
-    words = ["switch", profile, f"--id={identity}", f"--by={getpass.getuser()}@{platform.node()}", *options]
+    words = [profile, f"--by={getpass.getuser()}@{platform.node()}", *options]
+    follow = [*PYTHON, "follow", identity]
+    # Without Python between, which would take longer to start than all else here.
+    argv = ["sh", "-c", f"{shlex.join(launch_command(identity, words))} && exec {shlex.join(follow)}"]
+    if "--dry-run" in options:
+        argv = [*PYTHON, "switch", *words]
     begun = time.monotonic()
     lost_at: float | None = None
 
@@ -79,17 +85,17 @@ def ask_switch(connection: BoxConnection, profile: str, options: Sequence[str], 
 
     while True:
         try:
-            end = _to_end(connection, words, on_word)
+            end = _to_end(connection, argv, on_word)
         except BoxError as error:
             now = time.monotonic()
-            if not isinstance(error, ConnectionLostError) and words[0] == "switch":
+            if not isinstance(error, ConnectionLostError) and argv is not follow:
                 raise
             if lost_at is None:
                 on_event({"event": "lost", "text": f"{error.fault}; the switch goes on there, connecting again"})
             lost_at = lost_at or now
             if now - lost_at > GIVE_UP_S:
                 raise
-            words = ["follow", identity]
+            argv = follow
             time.sleep(RECONNECT_S)
             continue
         return End(connection.name, end["outcome"], end["text"], time.monotonic() - begun, end.get("active"))
@@ -102,20 +108,20 @@ def ask_prewarm(connection: BoxConnection, profile: str, rate_mb: float, on_even
         BoxError: the box can't be reached.
     """
     begun = time.monotonic()
-    end = _to_end(connection, ["prewarm", profile, f"--rate={rate_mb:g}"], on_event)
+    end = _to_end(connection, [*PYTHON, "prewarm", profile, f"--rate={rate_mb:g}"], on_event)
     return End(connection.name, end["outcome"], end["text"], time.monotonic() - begun)
 
 
-def _to_end(connection: BoxConnection, words: Sequence[str], on_event: OnEvent) -> dict[str, Any]:
-    for event in _events(connection, words):
+def _to_end(connection: BoxConnection, argv: Sequence[str], on_event: OnEvent) -> dict[str, Any]:
+    for event in _events(connection, argv):
         on_event(event)
         if event["event"] == "end":
             return event
     raise BoxError(connection.name, "its program ended without a word", "see its journal: journalctl -t gpubox-switch")
 
 
-def _events(connection: BoxConnection, words: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for line in connection.lines(["python3", "-ISB", PROGRAM, *words]):
+def _events(connection: BoxConnection, argv: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for line in connection.lines(argv):
         try:
             event = json.loads(line)
         except ValueError:

@@ -55,12 +55,12 @@ class Fleet:
     @property
     def asked(self) -> list[str]:
         """The boxes that were asked to switch, in that order."""
-        found = [(when, name) for name, box in self.boxes.items() for when, words in box.asked if words[:6] == "switch"]
+        found = [(when, name) for name, box in self.boxes.items() for when, words in box.asked if words[:3] == "run"]
         return [name for _, name in sorted(found)]
 
     def begun(self, name: str) -> float:
         """When a box was asked to switch."""
-        return next(when for when, words in self.boxes[name].asked if words[:6] == "switch")
+        return next(when for when, words in self.boxes[name].asked if words[:3] == "run")
 
 
 @pytest.fixture

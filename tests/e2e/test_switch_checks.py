@@ -86,6 +86,13 @@ def test_a_switch_to_what_serves_changes_nothing(there: SwitchingBox) -> None:
     assert there.box.run("cat /var/lib/gpubox/state.json; systemctl show -P InvocationID one").stdout == before
 
 
+def test_a_profile_that_somebody_started_by_hand_is_made_active(there: SwitchingBox) -> None:
+    there.box.run("systemctl stop one; systemctl start two")
+    there.await_answers(["two"])
+    status, printed = there.switch("two", "--no-prewarm", "--watch=0")
+    assert (status, there.answering(), list(there.state()["active"])) == (0, ["two"], ["two"]), printed
+
+
 def test_a_dry_run_prints_the_plan_and_touches_nothing(there: SwitchingBox) -> None:
     before = there.box.run("cat /var/lib/gpubox/state.json; systemctl show -P InvocationID one").stdout
     status, printed = there.switch("two", "--dry-run")

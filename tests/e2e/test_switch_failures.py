@@ -136,3 +136,10 @@ def test_a_disk_that_fills_up_during_a_switch_does_not_make_the_state_lie(there:
         there.box.run(
             "cp /var/lib/gpubox/state.json /root/kept/; umount /var/lib/gpubox; mv /root/kept/state.json /var/lib/gpubox/; rm -r /root/kept"
         )
+
+
+def test_what_a_killed_conmon_leaves_is_taken_away_and_the_other_profile_serves(there: SwitchingBox) -> None:
+    there.box.run("kill -9 $(systemctl show --property=MainPID --value one)")
+    there.box.run("while podman container exists one || test -e /run/one.cid; do sleep 0.1; done", limit_s=8)
+    status, printed = there.switch("two", "--no-prewarm", "--watch=0")
+    assert (status, there.answering()) == (0, ["two"]), printed

@@ -7,8 +7,9 @@ import time
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from gpubox.box_switch import PROGRAM, ask_switch
+from gpubox.box_switch import ask_switch
 from gpubox.errors import BoxError, nearest
+from gpubox.switch_program.launch import PROGRAM
 from gpubox.switch_program.profiles import BoxProfile
 
 if TYPE_CHECKING:

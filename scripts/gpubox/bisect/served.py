@@ -9,11 +9,11 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, Self
 
 from gpubox.bisect.image import telling_line
-from gpubox.box_switch import PROGRAM
 from gpubox.deployment import Restart
 from gpubox.errors import BoxError, ConnectionLostError, UnusableCommitError
 from gpubox.profile_deployment import deploy
 from gpubox.render import render
+from gpubox.switch_program.launch import PROGRAM
 from gpubox.switch_program.trial import ALIVE, STOP, UNITS, Wanted
 
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import asdict
-from importlib import import_module
+from datetime import datetime
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from gpubox.errors import GpuboxError
@@ -15,6 +14,7 @@ from gpubox.switch_program import gpus, proof, units
 from gpubox.switch_program.events import Events
 from gpubox.switch_program.lock import holder, only_one
 from gpubox.switch_program.profiles import choose, read_profiles
+from gpubox.switch_program.questions import forget_questions
 from gpubox.switch_program.state import FAILED, REFUSED, SWITCHED, StateFile, Switch, now
 
 if TYPE_CHECKING:
@@ -28,13 +28,14 @@ HEALTH_S = 3.0
 EVENTS_KEPT = 8
 
 
-def run(paths: Paths, switch: Switch, options: Options) -> bool:
+def run(paths: Paths, switch: Switch, options: Options, asked: float = 0.0) -> bool:
     """Do a switch to its end; a switch that somebody was killed in comes first.
 
     Args:
         paths: of the box.
         switch: with id, target and who asked. One whose id is that of the interrupted switch is that switch.
         options: how.
+        asked: when it began to ask what it needs to know of the box, as time.time().
 
     Returns:
         Whether the profile serves that was asked for.
@@ -42,16 +43,18 @@ def run(paths: Paths, switch: Switch, options: Options) -> bool:
     Raises:
         ShutDownError: the box is going down.
     """
-    from gpubox.switch_program.transaction import Transaction  # noqa: PLC0415  # not for who only asks for the status
+    from gpubox.switch_program.transaction import Transaction, import_the_rest  # noqa: PLC0415  # not for a status
 
     events = Events(paths.events(switch.id))
     try:
         with only_one(paths.lock, f"a switch to {switch.to} by {switch.by}"):
-            _import_the_rest()
             _forget_old_events(paths)
             file = StateFile(paths.state)
             state, profiles = file.read(), read_profiles(paths.profiles)
+            if state.switch and not _ended_before(state.switch, asked):
+                forget_questions()  # of what it may have changed since
             if state.interrupted:
+                import_the_rest()
                 tell = Events(paths.events(state.interrupted.id))
                 Transaction(file, state, profiles, tell).recover(state.interrupted)
             if state.switch and state.switch.id == switch.id:
@@ -78,11 +81,11 @@ def boot(paths: Paths) -> bool:
         GpuboxError: state or profiles can't be read.
         ShutDownError: the box is going down again.
     """
-    from gpubox.switch_program.transaction import Transaction  # noqa: PLC0415  # not for who only asks for the status
+    from gpubox.switch_program.transaction import Transaction, import_the_rest  # noqa: PLC0415  # not for a status
 
     file = StateFile(paths.state)
     with only_one(paths.lock, "the start of the box"):
-        _import_the_rest()
+        import_the_rest()
         state, profiles = file.read(), read_profiles(paths.profiles)
         last = state.switch
         unended = last is not None and (not last.outcome or (last.outcome == FAILED and last.rollback))
@@ -169,9 +172,8 @@ def _free(folder: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
-def _import_the_rest() -> None:
-    """Import, beside the checks, what a switch needs of ours only later: a deployment may replace the program meanwhile."""
-    Thread(target=import_module, args=["gpubox.readiness"]).start()
+def _ended_before(switch: Switch, moment: float) -> bool:
+    return bool(switch.ended) and datetime.fromisoformat(switch.ended).timestamp() < moment
 
 
 def _begun(paths: Paths, switch: Switch) -> bool:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from gpubox.errors import GpuboxError, ServerExitedError
 from gpubox.switch_program import gpus, units
-from gpubox.switch_program.failure import told_cpu
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -31,6 +30,8 @@ def require_gpus(profile: BoxProfile, cards: Collection[gpus.Card] = ()) -> None
     """
     if profile.gpus == "none":
         return
+    from gpubox.switch_program.failure import told_cpu  # noqa: PLC0415  # not before it is needed
+
     state = units.show(profile.unit)
     told = told_cpu(profile.name, units.log_lines(state, LINES))
     if told is not None:

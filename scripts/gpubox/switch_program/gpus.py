@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpubox.errors import GpuboxError
+from gpubox.switch_program.questions import CARDS, HOLDERS, answer, smi_question
+from gpubox.switch_program.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -57,7 +59,7 @@ def cards() -> list[Card]:
     Raises:
         GpuboxError: nvidia-smi is missing or fails.
     """
-    rows = _ask("--query-gpu=index,uuid,memory.used,memory.total")
+    rows = _ask(CARDS)
     return [Card(int(index), uuid, _number(used), _number(total)) for index, uuid, used, total in rows]
 
 
@@ -67,7 +69,7 @@ def holders() -> list[Holder]:
     Raises:
         GpuboxError: nvidia-smi is missing or fails.
     """
-    rows = _ask("--query-compute-apps=gpu_uuid,pid,process_name,used_memory")
+    rows = _ask(HOLDERS)
     return [Holder(uuid, int(pid), Path(", ".join(name)).name, _number(mib)) for uuid, pid, *name, mib in rows]
 
 
@@ -77,11 +79,8 @@ def cards_and_holders() -> tuple[list[Card], list[Holder]]:
     Raises:
         GpuboxError: nvidia-smi is missing or fails.
     """
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # not for who only asks for the status
-
-    with ThreadPoolExecutor(2) as pool:
-        present, held = pool.submit(cards), pool.submit(holders)
-    return present.result(), held.result()
+    present, held = together(cards, holders)
+    return present, held
 
 
 def sensors() -> list[dict[str, object]]:
@@ -208,9 +207,8 @@ def unit_of(pid: int) -> str:
 
 
 def _ask(query: str) -> Iterator[list[str]]:
-    argv = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(argv, capture_output=True, text=True, timeout=SMI_S, check=False)
+        said = answer(smi_question(query), SMI_S)
     except (FileNotFoundError, PermissionError):
         raise GpuboxError("nvidia-smi", "is not installed", "run playbooks/provision.yml") from None
     except subprocess.TimeoutExpired:

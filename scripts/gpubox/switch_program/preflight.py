@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpubox.errors import GpuboxError
 from gpubox.port_holder import require_free_port
 from gpubox.switch_program import gpus, model_files, units
+from gpubox.switch_program.questions import answer, dry_run_question, image_question
+from gpubox.switch_program.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from gpubox.switch_program.profiles import BoxProfile
 
 PODMAN_S = 30.0
-QUADLETS = ("/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet")
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,7 @@ def preflight(
         lambda: _port(profile, stops),
         lambda: _gpus(profile, {one.name for one in (*stops, profile)}, cards, holders),
     ]
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # not for who only asks for the status
-
-    with ThreadPoolExecutor(len(checks)) as pool:
-        faults = [fault for fault in pool.map(_fault, checks) if fault]
+    faults = [fault for fault in together(*(partial(_fault, check) for check in checks)) if fault]
     if faults:
         raise RefusedError(faults)
     return Ready(found, cards, holders, image[0], states[0].up)
@@ -115,14 +112,9 @@ def _verdict(profile: BoxProfile) -> None:
 def _unit(profile: BoxProfile) -> units.UnitState:
     if not Path(profile.file).exists():
         raise GpuboxError(profile.file, "is missing", "run playbooks/profiles.yml")
-    generator = next((path for path in QUADLETS if Path(path).exists()), None)
-    if profile.file.endswith(".container") and generator:
-        folder = str(Path(profile.file).parent)
-        said = subprocess.run(
-            [generator, "-dryrun"],
-            env={**os.environ, "QUADLET_UNIT_DIRS": folder},
-            capture_output=True, text=True, timeout=PODMAN_S, check=False,
-        )  # fmt: skip  # one call
+    question = dry_run_question(profile.file)
+    if question:
+        said = answer(question, PODMAN_S)
         if f"---{profile.unit}---" not in said.stdout:
             told = [line for line in said.stderr.splitlines() if Path(profile.file).name in line]
             fault = "Podman makes no service of it" + (
@@ -139,8 +131,7 @@ def _unit(profile: BoxProfile) -> units.UnitState:
 
 
 def _image(profile: BoxProfile) -> str:
-    argv = ["podman", "image", "inspect", "--format", "{{.Id}}", profile.image]
-    said = subprocess.run(argv, capture_output=True, text=True, timeout=PODMAN_S, check=False)
+    said = answer(image_question(profile.image), PODMAN_S)
     if said.returncode:
         raise GpuboxError(profile.image, "the image is not on the box", "run playbooks/image.yml, or podman pull it")
     return said.stdout.strip().rpartition(":")[2][:12]

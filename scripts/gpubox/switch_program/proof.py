@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gpubox.errors import ServerExitedError
     from gpubox.switch_program.profiles import BoxProfile
 
-START_LOOK_S = 0.03
+START_LOOK_S = 0.05
 LOOK_S = 0.25  # between two looks at the service while it loads
 PROGRESS_S = 1.0
 HEALTH_S = 10.0

@@ -11,13 +11,14 @@ it had answered and goes on to, else with the old one; and with the new one afte
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass
+from importlib import import_module
 from pathlib import Path
-from threading import Event
+from threading import Event, get_native_id
 from typing import TYPE_CHECKING
 
 from gpubox.errors import GpuboxError
@@ -25,6 +26,7 @@ from gpubox.switch_program import gpus, memory, model_files, proof, units
 from gpubox.switch_program.gpu_use import require_gpus
 from gpubox.switch_program.preflight import Ready, preflight
 from gpubox.switch_program.state import FAILED, REFUSED, ROLL_BACK, ROLLED_BACK, SWITCHED, State, StateFile, Switch, now
+from gpubox.switch_program.together import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 STOP_GRACE_S = 30.0  # beyond a profile's own limit; systemd kills before
 FREE_S = 120.0
+LOW = 19  # niceness of what must not slow Podman down
 
 
 @dataclass(frozen=True)
@@ -209,38 +212,51 @@ class Transaction:
         """Do what touches services, up to the last look at the new one."""
         profile = self._profiles[switch.to]
         self._step(switch, "stop", ", ".join(switch.stops) or "nothing has to stop")
-        free = self._stop_for(profile, [self._profiles[name] for name in switch.stops], ready)
-        self._step(switch, "free", f"the memory of {len(ready.cards)} GPUs" if ready.cards else "no GPU is needed")
-        if ready.cards and not free:
-            gpus.wait_until_free(ready.cards, FREE_S, lambda said: self._events.step("free", f"waiting: {said}"))
-        self._step(switch, "load", f"{profile.name}, image {ready.image}")
-        units.start_next(profile.unit)
+        if not self._stop_for(switch, profile, ready):
+            self._step(switch, "free", _memory_of(ready))
+            if ready.cards:
+                gpus.wait_until_free(ready.cards, FREE_S, lambda said: self._events.step("free", f"waiting: {said}"))
+            self._step(switch, "load", f"{profile.name}, image {ready.image}")
+            units.start_next(profile.unit)
         taken = self._wait_until_served(profile, options.timeout_s, ready.size)
         self._step(switch, "watch", f"{profile.name} has answered a completion after {taken:.1f} s")
         require_gpus(profile, ready.cards)
         proof.watch(profile, options.watch_s)
 
-    def _stop_for(self, profile: BoxProfile, stops: list[BoxProfile], ready: Ready) -> bool:
-        """Stop what makes place for a profile; return whether the memory of its GPUs is known to be free.
+    def _stop_for(self, switch: Switch, profile: BoxProfile, ready: Ready) -> bool:
+        """Stop what makes place for a profile; return whether it starts already.
 
-        What can be done while Podman takes the old containers away is done then.
+        It does where the memory of its GPUs is free while Podman still takes the old containers away: its unit comes after
+        theirs, so systemd starts it when they have stopped.
         """
+        stops = self._known(switch.stops)
         if ready.up:
-            self._stop([*stops, profile])
+            self._stop(stops)
+            self._stop([profile])  # not at once: each unit comes after the other, and systemd refuses a circle
             units.forget_failures(profile.unit)
             return False
         stopped = Event()
         # Of one that holds nothing yet, as in its load, the memory is not free before its service has stopped.
         all_hold = bool(ready.cards) and {one.unit for one in ready.holders} == {one.name for one in stops}
-        with ThreadPoolExecutor(2) as pool:
-            forgotten = pool.submit(units.forget_failures, profile.unit)
-            free = pool.submit(gpus.free_after, ready.cards, ready.holders, stopped.is_set) if all_hold else None
-            try:
-                self._stop(stops)
-            finally:
-                stopped.set()
-        forgotten.result()
-        return free is not None and free.result()
+
+        def meanwhile() -> bool:
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), LOW)  # also of what it starts
+            free = all_hold and gpus.free_after(ready.cards, ready.holders, stopped.is_set)
+            units.forget_failures(profile.unit)
+            if free:
+                self._step(switch, "free", _memory_of(ready))
+                self._step(switch, "load", f"{profile.name}, image {ready.image}")
+                units.start_next(profile.unit)
+            import_the_rest()
+            return free
+
+        asked = Asked(meanwhile)
+        try:
+            self._stop(stops)
+        finally:
+            stopped.set()
+            asked.wait()
+        return bool(asked.answer())
 
     def _serve(self, profile: BoxProfile) -> None:
         """Start a profile, which changes nothing where it runs, and wait until it serves."""
@@ -269,6 +285,7 @@ class Transaction:
             raise GpuboxError(switch.to, f"can't be prewarmed: {fault}", "switch with --no-prewarm")
         if fault:
             return
+        import_the_rest()
         self._step(switch, "prewarm", "the model is read into memory while the old profile still serves")
         files = model_files.all_parts(self._profiles[switch.to].models)
         progress = memory.LoadProgress(ready.size)
@@ -306,6 +323,12 @@ class Transaction:
         return switch
 
 
+def import_the_rest() -> None:
+    """Import what a switch needs of ours only later: a deployment may replace the program meanwhile."""
+    for name in ("gpubox.readiness", "gpubox.switch_program.failure"):
+        import_module(name)
+
+
 def conflicting(profile: BoxProfile, profiles: Mapping[str, BoxProfile], active: Mapping[str, str]) -> list[BoxProfile]:
     """Return the profiles that must stop for one: those that serve or should, and can't serve beside it."""
     return [
@@ -313,6 +336,10 @@ def conflicting(profile: BoxProfile, profiles: Mapping[str, BoxProfile], active:
         for name in profile.conflicts
         if name in profiles and (name in active or units.show(profiles[name].unit).up)
     ]
+
+
+def _memory_of(ready: Ready) -> str:
+    return f"the memory of {len(ready.cards)} GPUs" if ready.cards else "no GPU is needed"
 
 
 def _on_cpu(profile: BoxProfile) -> str:
