@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-import platform
+import os
 import shlex
 import time
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ def ask_switch(connection: BoxConnection, profile: str, options: Sequence[str], 
         BoxError: the box can't be reached.
     """
     identity = new_identity()
-    words = [profile, f"--by={getpass.getuser()}@{platform.node()}", *options]
+    words = [profile, f"--by={getpass.getuser()}@{os.uname().nodename}", *options]
     follow = [*PYTHON, "follow", identity]
     # Without Python between, which would take longer to start than all else here.
     argv = ["sh", "-c", f"{shlex.join(launch_command(identity, words))} && exec {shlex.join(follow)}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 
@@ -20,17 +19,20 @@ _begun: dict[tuple[str, ...], subprocess.Popen[str]] = {}
 
 def begin_questions(profile: str) -> None:
     """Begin to ask what a switch to a profile will want to know; what can't be asked yet, it will ask itself."""
+    _begin(smi_question(CARDS))
+    _begin(smi_question(HOLDERS))
+
+    import json  # noqa: PLC0415  # while the driver is asked
+
     try:
         with open(PROFILES, "rb") as file:  # noqa: PTH123  # pathlib takes longer to import than this to run
             document: dict[str, Any] = json.load(file)
         entry = next(entry for entry in document["profiles"] if entry["name"] == profile)
         asked = [image_question(entry["image"]), dry_run_question(entry["file"])]
-        asked += [smi_question(CARDS), smi_question(HOLDERS)] if entry["gpus"] != "none" else []
-        for argv in asked:
-            if argv:
-                _begun[tuple(argv)] = _start(argv)
     except (OSError, ValueError, KeyError, TypeError, StopIteration):
         return
+    for argv in asked:
+        _begin(argv)
 
 
 def answer(argv: Sequence[str], limit_s: float) -> subprocess.CompletedProcess[str]:
@@ -78,6 +80,14 @@ def dry_run_question(file: str) -> list[str]:
 def smi_question(query: str) -> list[str]:
     """Return how to ask the driver."""
     return ["nvidia-smi", query, "--format=csv,noheader,nounits"]
+
+
+def _begin(argv: Sequence[str]) -> None:
+    if argv:
+        try:
+            _begun[tuple(argv)] = _start(argv)
+        except OSError:  # whoever wants the answer will say so
+            return
 
 
 def _start(argv: Sequence[str]) -> subprocess.Popen[str]:
