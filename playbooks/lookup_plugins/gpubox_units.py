@@ -65,7 +65,8 @@ RETURN = """
 _raw:
   description: >-
     One dictionary a profile: name, file, dest (its path), content (its text), template, unit (the template's variable), service,
-    stop (dest, content and folder of the file that says how it stops; empty where the unit does), port, hash, active, api_key_file, secret, switch (what the program that switches profiles needs to know).
+    stop (dest, content and folder of the file that says how it stops; empty where the unit does), port, hash, active,
+    api_key_file, secret, switch (what the program that switches profiles needs to know).
   type: list
 """
 

@@ -104,7 +104,9 @@ class Health(_Part):
         default=1800,
         description="seconds from start to the first good completion; a model that takes longer to read at 100 MB/s has that time",
     )
-    stop_timeout: Annotated[int, Field(ge=1, le=3600)] = Field(default=60, description="seconds before SIGKILL")
+    stop_timeout: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=60, description="seconds before SIGKILL, as a Quadlet at least 10"
+    )
     interval: Annotated[int, Field(ge=1, le=3600)] = Field(default=30, description="seconds between probes")
     timeout: Annotated[int, Field(ge=1, le=600)] = Field(default=5, description="seconds that one probe may take")
     retries: Annotated[int, Field(ge=1, le=100)] = Field(default=3, description="failed probes until unhealthy")

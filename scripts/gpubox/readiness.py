@@ -8,7 +8,6 @@ up stays in the server's short accept queue, and a full queue would make the las
 
 from __future__ import annotations
 
-import http.client
 import json
 import select
 import time
@@ -78,19 +77,22 @@ def _exchange(
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Generator[State, None, tuple[int, bytes]]:
     """Make one request, yielding while no answer comes; return (HTTP status, body), (0, b"") without an answer."""
+    # It takes longer to import than all of ours.
+    from http.client import BadStatusLine, HTTPConnection, HTTPException, RemoteDisconnected  # noqa: PLC0415
+
     where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.hostname or "127.0.0.1", where.port or 80, timeout=ANSWER_S)
+    connection = HTTPConnection(where.hostname or "127.0.0.1", where.port or 80, timeout=ANSWER_S)
     try:
         connection.request("POST" if body else "GET", f"{where.path.rstrip('/')}{path}", body, headers)
         while not select.select([connection.sock], [], [], INTERVAL_S)[0]:
             yield while_waiting
         answer = connection.getresponse()
         return answer.status, answer.read()
-    except http.client.BadStatusLine as exc:
-        if isinstance(exc, http.client.RemoteDisconnected):
+    except BadStatusLine as exc:
+        if isinstance(exc, RemoteDisconnected):
             return 0, b""
         raise EndpointError(url, "what answers is not an HTTP server", REMEDY) from exc
-    except (OSError, http.client.HTTPException):
+    except (OSError, HTTPException):
         return 0, b""
     finally:
         connection.close()

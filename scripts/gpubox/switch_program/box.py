@@ -43,7 +43,7 @@ def run(paths: Paths, switch: Switch, options: Options, asked: float = 0.0) -> b
     Raises:
         ShutDownError: the box is going down.
     """
-    from gpubox.switch_program.transaction import Transaction, import_the_rest  # noqa: PLC0415  # not for a status
+    from gpubox.switch_program.transaction import Transaction  # noqa: PLC0415  # not for a status
 
     events = Events(paths.events(switch.id))
     try:
@@ -54,7 +54,6 @@ def run(paths: Paths, switch: Switch, options: Options, asked: float = 0.0) -> b
             if state.switch and not _ended_before(state.switch, asked):
                 forget_questions()  # of what it may have changed since
             if state.interrupted:
-                import_the_rest()
                 tell = Events(paths.events(state.interrupted.id))
                 Transaction(file, state, profiles, tell).recover(state.interrupted)
             if state.switch and state.switch.id == switch.id:
@@ -81,11 +80,10 @@ def boot(paths: Paths) -> bool:
         GpuboxError: state or profiles can't be read.
         ShutDownError: the box is going down again.
     """
-    from gpubox.switch_program.transaction import Transaction, import_the_rest  # noqa: PLC0415  # not for a status
+    from gpubox.switch_program.transaction import Transaction  # noqa: PLC0415  # not for a status
 
     file = StateFile(paths.state)
     with only_one(paths.lock, "the start of the box"):
-        import_the_rest()
         state, profiles = file.read(), read_profiles(paths.profiles)
         last = state.switch
         unended = last is not None and (not last.outcome or (last.outcome == FAILED and last.rollback))

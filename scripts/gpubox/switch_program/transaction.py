@@ -21,6 +21,9 @@ from pathlib import Path
 from threading import Event, get_native_id
 from typing import TYPE_CHECKING
 
+# Those that are wanted later are imported here: a deployment may put another version in their place during a switch.
+import gpubox.readiness
+import gpubox.switch_program.failure  # noqa: F401
 from gpubox.errors import GpuboxError
 from gpubox.switch_program import gpus, memory, model_files, proof, units
 from gpubox.switch_program.gpu_use import require_gpus
@@ -247,7 +250,7 @@ class Transaction:
                 self._step(switch, "free", _memory_of(ready))
                 self._step(switch, "load", f"{profile.name}, image {ready.image}")
                 units.start_next(profile.unit)
-            import_the_rest()
+            import_module("http.client")  # which takes long, and is wanted next
             return free
 
         asked = Asked(meanwhile)
@@ -285,7 +288,6 @@ class Transaction:
             raise GpuboxError(switch.to, f"can't be prewarmed: {fault}", "switch with --no-prewarm")
         if fault:
             return
-        import_the_rest()
         self._step(switch, "prewarm", "the model is read into memory while the old profile still serves")
         files = model_files.all_parts(self._profiles[switch.to].models)
         progress = memory.LoadProgress(ready.size)
@@ -321,12 +323,6 @@ class Transaction:
         self._write(must=False)
         self._events.end(outcome, switch.summary, id=switch.id, active=sorted(self._state.active))
         return switch
-
-
-def import_the_rest() -> None:
-    """Import what a switch needs of ours only later: a deployment may replace the program meanwhile."""
-    for name in ("gpubox.readiness", "gpubox.switch_program.failure"):
-        import_module(name)
 
 
 def conflicting(profile: BoxProfile, profiles: Mapping[str, BoxProfile], active: Mapping[str, str]) -> list[BoxProfile]:
