@@ -135,13 +135,16 @@ def test_a_profile_that_is_no_longer_listed_is_removed(operator: Operator) -> No
     operator.play("profiles.yml")
     units = operator.box.run("cd /etc/containers/systemd && ls *.container", user="root").stdout.split()
     assert (units, operator.serving()) == (["two.container"], ["two"])
+    beside = operator.box.run("cd /etc/systemd/system && ls -d one.* two.* words.*", check=False, user="root").stdout
+    assert beside.split() == ["two.service.d"]
 
 
 def test_absent_removes_everything(operator: Operator) -> None:
     operator.play("profiles.yml", "-e", "model_profiles_state=absent")
     assert (
         operator.box.run(
-            "find /etc/containers/systemd /var/lib/gpubox /usr/local/lib/gpubox /etc/systemd/system/gpubox* -type f 2>/dev/null",
+            "find /etc/containers/systemd /var/lib/gpubox /usr/local/lib/gpubox -type f 2>/dev/null; cd /etc/systemd/system"
+            " && find . -name 'gpubox*' -o -name 'two.*'",
             check=False,
             user="root",
         ).stdout
