@@ -66,6 +66,7 @@ def test_the_active_profile_serves_and_a_second_run_changes_nothing(operator: Op
     assert operator.serving() == []
     assert operator.changes("profiles.yml", "-e", "model_profiles_wait=true") > 0
     assert (operator.serving(), operator.model_that_answers()) == (["one"], "one")
+    assert operator.box.run("ls /var/lib/systemd/linger").stdout.split() == [operator.box.user]
     assert operator.changes("profiles.yml") == 0
     assert operator.changes("profiles.yml", "--check", "--diff") == 0
 
@@ -144,7 +145,7 @@ def test_absent_removes_everything(operator: Operator) -> None:
     assert (
         operator.box.run(
             "find /etc/containers/systemd /var/lib/gpubox /usr/local/lib/gpubox -type f 2>/dev/null; cd /etc/systemd/system"
-            " && find . -name 'gpubox*' -o -name 'two.*'",
+            " && find . -name 'gpubox*' -o -name 'two.*'; ls /var/lib/systemd/linger",
             check=False,
             user="root",
         ).stdout
