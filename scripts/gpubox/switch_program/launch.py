@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LOG_TAG = "gpubox-switch"
+PROPERTIES = {
+    "SyslogIdentifier": LOG_TAG,
+    "Restart": "on-abnormal",
+    "RestartSec": "100ms",
+    "OOMScoreAdjust": "-900",
+}
 PROGRAM = "/usr/local/lib/gpubox/switch.pyz"
 
 
@@ -26,8 +32,8 @@ def unit_of_switch(identity: str) -> str:
 def launch_command(identity: str, words: Sequence[str], program: str = PROGRAM) -> list[str]:
     """Return the command that starts a switch as a transient unit.
 
-    What else holds for these units stands in a file that the role model_profiles puts beside them: killed, one is started
-    again by systemd and ends what it began; and when the box goes down, it stops before the profiles.
+    Killed, it is started again by systemd and ends what it began; ended with an error, it is not. That it stops before the
+    profiles when the box goes down stands in a file that the role model_profiles writes for all these units.
 
     Args:
         identity: of the switch.
@@ -35,6 +41,7 @@ def launch_command(identity: str, words: Sequence[str], program: str = PROGRAM) 
         program: its path.
     """
     unit = ["--quiet", "--collect", f"--unit={unit_of_switch(identity)}", f"--description=gpubox: switch to {words[0]}"]
+    unit += [f"--property={name}={value}" for name, value in PROPERTIES.items()]
     literal = [word.replace("$", "$$") for word in words]  # systemd would put a variable's value there
     return ["systemd-run", *unit, "/usr/bin/python3", "-ISB", program, "run", *literal, f"--id={identity}"]
 
