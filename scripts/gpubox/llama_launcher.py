@@ -4,8 +4,8 @@ It stands in for a llama-server executable where none is installed, so that the 
 It knows the flags of `OPTIONS`, which mean the same to llama.cpp and ik_llama.cpp, and refuses all others with exit
 status 1 and ik_llama.cpp's words.
 
-SIGTERM and SIGINT end it with status 0 once it serves; during the load, which no Python handler can interrupt, they
-simply end the process. It does not outlive its parent.
+SIGTERM and SIGINT end it with status 0 from a moment after it begins to listen; before, in the load, which no Python
+handler can interrupt, they simply end the process. It does not outlive its parent.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import sys
 import time
@@ -107,6 +108,12 @@ class Processes:
             return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
         except OSError:
             return False
+
+    @staticmethod
+    def catches(pid: int, number: int) -> bool:
+        """Whether a process has a handler for a signal."""
+        caught = re.search(r"^SigCgt:\t([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return bool(caught and int(caught[1], 16) >> (number - 1) & 1)
 
     @staticmethod
     def eventually(condition: Callable[[], bool], limit_s: float = 10) -> bool:

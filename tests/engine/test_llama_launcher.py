@@ -259,6 +259,7 @@ def test_a_signal_ends_it_with_status_0(
     log = tmp_path / "log"
     with log.open("wb") as output, subprocess.Popen(launched, stdout=output, stderr=output) as server:
         assert processes.eventually(lambda: b"listening on" in log.read_bytes())
+        assert processes.eventually(lambda: processes.catches(server.pid, number))
         server.send_signal(number)
         assert server.wait(10) == 0
 
@@ -273,6 +274,7 @@ def test_a_request_in_flight_does_not_hold_it_up(
         question = {"prompt": "Hi", "n_predict": -1, "ignore_eos": True, "stream": True}
         client.request("POST", "/completion", json.dumps(question), {"Content-Type": "application/json"})
         assert client.getresponse().read(6) == b"data: "
+        assert processes.eventually(lambda: processes.catches(server.pid, signal.SIGTERM))
         server.send_signal(signal.SIGTERM)
         assert server.wait(10) == 0
         client.close()

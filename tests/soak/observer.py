@@ -4,6 +4,7 @@
 - `boot`: which boot of the box it is
 - `engines`: [profile, PID] of each stand-in engine that lives
 - `answers`: {port: profile} of the completions that were answered since the line before
+- `down`: whether systemd is taking the box down; asked only where a port has not answered for a while
 - `state`: of the state file, `active`, and of its last switch `id`, `to`, `step` and `outcome`; a text where it can't be read
 
 It asks each port for one completion at a time and waits for it without end, unless Podman still holds the port.
@@ -16,6 +17,7 @@ import os
 import re
 import select
 import socket
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -25,6 +27,7 @@ from typing import Any
 EVERY_S = 0.05
 ANSWER_S = 0.02  # what is waited for an answer within one look
 GIVE_UP_S = 0.5
+QUIET_S = 1.0  # without an answer, from which on systemd is asked
 PORTS = (8000, 8001)
 REQUEST = b"POST /completion HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}"
 STATE = Path("/var/lib/gpubox/state.json")
@@ -39,6 +42,7 @@ class Probe:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.answered = time.monotonic()
         self._socket: socket.socket | None = None
         self._begun = 0.0
         self._said = b""
@@ -50,6 +54,8 @@ class Probe:
         found = ""
         if self._socket and select.select([self._socket], [], [], ANSWER_S)[0]:
             found = self._take()
+        if found:
+            self.answered = time.monotonic()
         return found
 
     def _ask(self) -> None:
@@ -103,11 +109,27 @@ def state() -> dict[str, Any] | str:
         return repr(error)
 
 
+class System:
+    """What systemd says of the box, asked at most every `QUIET_S` / 2."""
+
+    def __init__(self) -> None:
+        self._asked = 0.0
+        self._down = False
+
+    def is_going_down(self) -> bool:
+        """Whether it takes the box down."""
+        if time.monotonic() - self._asked > QUIET_S / 2:
+            command = ["systemctl", "is-system-running"]
+            said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout
+            self._asked, self._down = time.monotonic(), said.strip() == b"stopping"
+        return self._down
+
+
 def main() -> None:
     """Watch until the box goes down."""
     file = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
-    probes = [Probe(port) for port in PORTS]
+    probes, system = [Probe(port) for port in PORTS], System()
     while True:
         begun = time.monotonic()
         answers = {str(probe.port): name for probe in probes if (name := probe.look())}
@@ -116,6 +138,7 @@ def main() -> None:
             "boot": boot,
             "engines": engines(),
             "answers": answers,
+            "down": any(begun - probe.answered > QUIET_S for probe in probes) and system.is_going_down(),
             "state": state(),
         }
         os.write(file, json.dumps(line).encode() + b"\n")

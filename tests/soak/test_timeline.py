@@ -16,10 +16,13 @@ def under_way(step: str) -> dict[str, Any]:
     return {"active": ["one"], "id": "2", "to": "two", "step": step, "outcome": ""}
 
 
-def read(*stretches: tuple[float, str, str, Any], boots: str = "aaaaaaaaaa") -> Timeline:
-    """Read stretches of (seconds, engines that live, who answers, state), ten looks a second, each in a boot."""
+def read(*stretches: tuple[float, str, str, Any], boots: str = "aaaaaaaaaa", down: int = -1) -> Timeline:
+    """Read stretches of (seconds, engines that live, who answers, state), ten looks a second, each in a boot.
+
+    In the stretch numbered `down` the box goes down.
+    """
     lines, now = [], 0.0
-    for (seconds, alive, answers, state), boot in zip(stretches, boots, strict=False):
+    for number, ((seconds, alive, answers, state), boot) in enumerate(zip(stretches, boots, strict=False)):
         for _ in range(round(seconds * 10)):
             lines.append(
                 {
@@ -27,6 +30,7 @@ def read(*stretches: tuple[float, str, str, Any], boots: str = "aaaaaaaaaa") -> 
                     "boot": boot,
                     "engines": [[name, 10 + len(name)] for name in alive.split()],
                     "answers": {"8000": answers} if answers else {},
+                    "down": number == down,
                     "state": state,
                 }
             )
@@ -88,6 +92,13 @@ def test_a_reboot_explains_its_gap_also_where_a_switch_was_under_way() -> None:
         boots="aabb",
     )
     assert (kinds(seen), seen.faults) == ([("reboot", 2.6, 0.5)], [])
+
+
+def test_a_box_that_takes_long_to_go_down_is_a_reboot_and_one_that_does_not_is_a_fault() -> None:
+    stretches = (1, "one", "one", BEFORE), (5, "", "", BEFORE), (1, "one", "", BEFORE), (1, "one", "one", BEFORE)
+    seen = read(*stretches, boots="aabb", down=1)
+    assert (kinds(seen), seen.faults) == ([("reboot", 6.1, 5.0)], [])
+    assert len(read(*stretches, boots="aabb").faults) == 1
 
 
 def test_both_broken_is_told_by_the_state() -> None:

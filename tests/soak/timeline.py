@@ -136,7 +136,7 @@ class Reader:
         """Note what the gap is due to; the graver reason counts. Complain where all is said to be well and is not."""
         now, state = float(line["t"]), line["state"]
         under_way = bool(state["id"]) and not state["outcome"]
-        if rebooted:
+        if rebooted or line["down"]:
             gap.kind, self._settled_at = "reboot", None
         elif gap.kind in {"unexplained", "switch"} and state["outcome"] == "failed":
             gap.kind = "both broken"
