@@ -124,4 +124,4 @@ def test_a_name_that_is_none_of_the_box_is_told_with_the_nearest(name: str, reme
     profiles = {one.name: one for one in written("demo")}
     with pytest.raises(GpuboxError) as caught:
         choose(profiles, name)
-    assert str(caught.value) == f"{name}: is no profile of this box; {remedy}"
+    assert str(caught.value) == f"{name}: is no profile of this box, which has demo; {remedy}"

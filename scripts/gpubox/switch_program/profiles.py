@@ -91,8 +91,9 @@ def choose(profiles: Mapping[str, BoxProfile], name: str) -> BoxProfile:
         GpuboxError: it is none of the box; names the nearest.
     """
     if name not in profiles:
+        fault = f"is no profile of this box, which has {', '.join(sorted(profiles)) or 'none'}"
         remedy = nearest(name, profiles) or f"list it in gpubox_profiles and {DEPLOY_AGAIN}"
-        raise GpuboxError(name, "is no profile of this box", remedy)
+        raise GpuboxError(name, fault, remedy)
     return profiles[name]
 
 

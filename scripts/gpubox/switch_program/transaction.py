@@ -222,7 +222,8 @@ class Transaction:
             self._step(switch, "load", f"{profile.name}, image {ready.image}")
             units.start_next(profile.unit)
         taken = self._wait_until_served(profile, options.timeout_s, ready.size)
-        self._step(switch, "watch", f"{profile.name} has answered a completion after {taken:.1f} s")
+        watched = f"; watched for {options.watch_s:g} s" if options.watch_s else ""
+        self._step(switch, "watch", f"{profile.name} has answered a completion after {taken:.1f} s{watched}")
         require_gpus(profile, ready.cards)
         proof.watch(profile, options.watch_s)
 
