@@ -105,10 +105,14 @@ def unit_of(deployment: Deployment, form: Form) -> dict[str, Any]:
     _check_arguments(deployment, form)
     if form == "command":
         return {"command": _continued(_groups(deployment, form), shlex.join)}
+    # systemd stops a unit before it starts another, whichever of them comes first; but two that come after each other are a
+    # circle, out of which it drops the stop of one when the box goes down.
+    later = {rival for rival in deployment.conflicts if rival > f"{deployment.name}.service"}
     unit = {
         "name": deployment.name,
         "description": deployment.description.replace("%", "%%"),
-        "after": " ".join(("network-online.target", *deployment.conflicts)),
+        "after": " ".join(["network-online.target", *(rival for rival in deployment.conflicts if rival not in later)]),
+        "before": " ".join(sorted(later)),
         "conflicts": " ".join(deployment.conflicts),
         "restart": deployment.restart.policy,
         "restart_delay_s": deployment.restart.delay_s,

@@ -80,7 +80,8 @@ def test_ansible_writes_the_bytes_that_render_prints(operator: Operator) -> None
     )  # fmt: skip  # one call
     on_box = operator.box.run("cat /etc/containers/systemd/one.container", user="root").stdout
     assert (
-        on_box.replace("Conflicts=two.service\n", "").replace(" two.service", "") == json.loads(rendered.stdout)["text"]
+        on_box.replace("Conflicts=two.service\n", "").replace("Before=two.service\n", "")
+        == json.loads(rendered.stdout)["text"]
     )
 
 

@@ -143,3 +143,14 @@ def test_what_a_killed_conmon_leaves_is_taken_away_and_the_other_profile_serves(
     there.box.run("while podman container exists one || test -e /run/one.cid; do sleep 0.1; done", limit_s=8)
     status, printed = there.switch("two", "--no-prewarm", "--watch=0")
     assert (status, there.answering()) == (0, ["two"]), printed
+
+
+def test_a_box_that_goes_down_between_stop_and_start_starts_nothing_more(there: SwitchingBox) -> None:
+    there.behave_now("one", stubborn=True)
+    begun = there.box.run("date +%s").stdout.strip()
+    there.box.run("systemctl stop --no-block one; systemctl start --no-block two")
+    there.box.reboot()
+    log = there.box.run(f"journalctl -b -1 --since=@{begun} --output=cat _PID=1").stdout
+    assert "Stopped one.service" in log
+    assert not re.search("Starting two.service|ordering cycle", log), log
+    there.await_answers(["one"])

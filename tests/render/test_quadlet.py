@@ -21,6 +21,8 @@ from quadlet_generator import generate
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gpubox.arguments import Form
+
 pytestmark = pytest.mark.usefixtures("generator")
 
 
@@ -95,10 +97,24 @@ def test_what_the_generator_does_not_know_it_hands_on_to_systemd() -> None:
     (service,) = services.values()
     assert unit_values(service, "Unit", "Description") == ["GLM-5.2 at 1.630 bpw, 100%% on GPU, MTP"]
     assert unit_values(service, "Unit", "Conflicts") == ["glm-5.2-q2.service qwen.service"]
+    assert unit_values(service, "Unit", "Before") == ["glm-5.2-q2.service qwen.service"]
     assert unit_values(service, "Unit", "StartLimitBurst") == ["4"]
     assert unit_values(service, "Service", "TimeoutStartSec") == ["1800"]
     assert unit_values(service, "Service", "TimeoutStopSec") == ["130"]
     assert unit_values(service, "Install", "WantedBy") == ["multi-user.target"]
+
+
+@pytest.mark.parametrize("form", ["quadlet", "systemd"])
+def test_each_two_profiles_that_conflict_have_one_order(form: Form) -> None:
+    names = ["b.service", "a.service", "c.service"]
+    order = set()
+    for name in names:
+        rivals = tuple(rival for rival in names if rival != name)
+        text = render(replace(FULL, name=name.removesuffix(".service"), conflicts=rivals), form)
+        order |= {(rival, name) for value in unit_values(text, "Unit", "After") for rival in value.split()}
+        order |= {(name, rival) for value in unit_values(text, "Unit", "Before") for rival in value.split()}
+    order -= {("network-online.target", name) for name in names}
+    assert order == {("a.service", "b.service"), ("a.service", "c.service"), ("b.service", "c.service")}
 
 
 _TAKES_A_VALUE = {"--name", "--device", "--cap-drop", "--cap-add", "--volume", "--publish", "--env", "--network"}

@@ -235,8 +235,7 @@ class Transaction:
         """
         stops = self._known(switch.stops)
         if ready.up:
-            self._stop(stops)
-            self._stop([profile])  # not at once: each unit comes after the other, and systemd refuses a circle
+            self._stop([*stops, profile])
             units.forget_failures(profile.unit)
             return False
         stopped = Event()
