@@ -16,6 +16,7 @@ no part of them; machine and box share one clock. The ways take turns; medians a
 
 from __future__ import annotations
 
+import math
 import statistics
 import subprocess
 import sys
@@ -198,9 +199,10 @@ def main() -> None:
     ours = statistics.median(first for first, _ in taken["on the box"])
     for way, pairs in taken.items():
         first, told = ([pair[at] for pair in pairs] for at in (0, 1))
+        said = "none" if math.isnan(told[0]) else f"{statistics.median(told):.2f}"
         print(
             f"{way:12} {statistics.median(first):6.2f}  ({', '.join(f'{second:.2f}' for second in first)})"
-            f"  {statistics.median(first) / ours:5.1f} x ours; told {statistics.median(told):6.2f}"
+            f"  {statistics.median(first) / ours:5.1f} x ours; told {said:>6}"
         )
         if way in {"on the box", "gpubox"}:
             verdict = "within" if statistics.median(first) <= LIMIT_S else "beyond"
