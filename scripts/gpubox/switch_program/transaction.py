@@ -230,8 +230,8 @@ class Transaction:
     def _stop_for(self, switch: Switch, profile: BoxProfile, ready: Ready) -> bool:
         """Stop what makes place for a profile; return whether it starts already.
 
-        It does where the memory of its GPUs is free while Podman still takes the old containers away: its unit comes after
-        theirs, so systemd starts it when they have stopped.
+        It does where the memory of its GPUs is free while Podman still takes the old containers away: the units have
+        an order, whichever, so systemd starts it when they have stopped.
         """
         stops = self._known(switch.stops)
         if ready.up:
